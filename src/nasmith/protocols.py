@@ -1,0 +1,191 @@
+"""The seams: what the loop asks of its parts. Structural types; nothing is inherited.
+
+A component's constructor holds its options and their defaults, checks them, and does no work: no file is read, no process
+started, no weight loaded before the first method that needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from nasmith.types import (
+    Brief,
+    Candidate,
+    Completion,
+    Description,
+    Evaluation,
+    Example,
+    Job,
+    Objective,
+    Outcome,
+    Purpose,
+    Request,
+    Run,
+    Tune,
+    Tuning,
+)
+
+__all__ = [
+    "Executor",
+    "LanguageModel",
+    "Storage",
+    "Strategy",
+    "Task",
+    "TunableLanguageModel",
+    "Workload",
+]
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """Continues text. Called from one thread at a time.
+
+    `temperatures` and `operators` are what suits this model; a strategy uses them where the user names none. The weights of
+    `operators` are relative.
+    """
+
+    name: str
+    temperatures: Sequence[float]
+    operators: Mapping[str, float]
+
+    def complete(self, request: Request) -> list[Completion]:
+        """Return exactly `request.n` replies."""
+
+    def close(self) -> None:
+        """Free what it holds; may be called twice."""
+
+
+@runtime_checkable
+class TunableLanguageModel(LanguageModel, Protocol):
+    """A language model that can learn during the search."""
+
+    def tune(
+        self, tune: Tune, examples: Sequence[Example], path: Path, progress: Callable[[int, int], None] | None = None
+    ) -> Tuning:
+        """Learn from `examples`, from the present adapter on; write the adapter to `path` and use it from now on.
+
+        Where the loss does not fall or is not finite the former adapter stays and `accepted` is False. `progress` is called
+        with (steps done, steps in all). The returned `weights` is `path`'s name; the caller makes it relative to the run.
+        """
+
+    def load(self, path: Path | None) -> None:
+        """Use the adapter at `path` from now on; None for the model as it came."""
+
+
+@runtime_checkable
+class Workload(Protocol):
+    """The part of a task that meets candidates' code. Picklable; it holds no label that a candidate is scored on.
+
+    Runs in a process that candidates share nothing with but the data here.
+    """
+
+    def warm(self) -> None:
+        """Import and load what every job needs; called once in the process that jobs are forked from, single-threaded."""
+
+    def screen(self, text: str) -> Mapping[str, float]:
+        """Build the program without training it and return facts (params, flops).
+
+        Raises:
+            ValueError: The program cannot be accepted; the message is a reason that a person understands.
+        """
+
+    def fit(self, text: str, seed: int, splits: Sequence[str]) -> tuple[Mapping[str, object], Mapping[str, float]]:
+        """Train the program and return (arrays, facts): predictions and state, never a score."""
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A problem to design models for. Lives in the trusted process and holds the labels."""
+
+    name: str
+    objectives: Sequence[Objective]
+
+    def describe(self) -> Description:
+        """What prompts, exports and people need to know."""
+
+    def seeds(self) -> Mapping[str, str]:
+        """Seed programs by name, in a fixed order."""
+
+    def workload(self) -> Workload:
+        """What travels to the worker processes."""
+
+    def score(self, outcome: Outcome, purpose: Purpose) -> Mapping[str, float]:
+        """Turn what a worker returned into metrics, by labels that the worker never had.
+
+        Raises:
+            ValueError: The arrays are not what was asked for; the candidate is then INVALID with this reason.
+        """
+
+    def fitness(self, metrics: Mapping[str, float]) -> float:
+        """One number that orders candidates; higher is better."""
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Runs jobs where they can do no harm."""
+
+    slots: int
+
+    def start(self, workload: Workload) -> None:
+        """Make ready; called once, before the first job."""
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        """Queue a job. The future never raises for a bad candidate, and may be cancelled while it waits."""
+
+    def close(self, *, wait: bool = False) -> None:
+        """End every process that it started; with `wait`, after the running jobs. May be called twice."""
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """Decides what to try next. Its state is a function of its tells; its randomness of (seed, round, index).
+
+    The loop tells all seeds before the first ask. Each Brief leads to exactly `sampling.n` tells.
+    """
+
+    def ask(self) -> Brief | Tune | None:
+        """The next wish; None to wait for what runs. None with nothing running ends the search. None changes nothing."""
+
+    def tell(self, candidate: Candidate, evaluation: Evaluation) -> None:
+        """Learn how a candidate did; in any order within a round."""
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """Keeps every record of every run. Each `add_*` is durable when it returns; adding the same key again is an error."""
+
+    def add_run(self, run: Run) -> None: ...
+    def run(self, name: str) -> Run: ...
+    def runs(self) -> list[Run]: ...
+    def finish_run(self, name: str, finished: str) -> None: ...
+    def folder(self, name: str) -> Path:
+        """The run's folder for files (adapters, weights); created when asked for."""
+
+    def add_asked(self, run: str, step: int, told: int, action: Brief | Tune) -> None:
+        """Record the `step`-th wish of the strategy, made after `told` evaluations had been told."""
+
+    def asked(self, run: str) -> list[tuple[int, Brief | Tune]]:
+        """All wishes in order of step: (told, action)."""
+
+    def add_completions(self, run: str, step: int, first: int, completions: Sequence[Completion]) -> None:
+        """Record replies `first`, `first`+1, … of a step, all or none."""
+
+    def completions(self, run: str, step: int | None = None) -> dict[tuple[int, int], Completion]:
+        """Replies by (step, index)."""
+
+    def add_candidates(self, run: str, candidates: Sequence[Candidate]) -> None: ...
+    def candidates(self, run: str) -> list[Candidate]:
+        """In order of id."""
+
+    def add_evaluation(self, run: str, evaluation: Evaluation) -> None: ...
+    def evaluations(self, run: str) -> list[Evaluation]:
+        """In the order in which they were added."""
+
+    def add_tuning(self, run: str, step: int, tuning: Tuning) -> None: ...
+    def tunings(self, run: str) -> dict[int, Tuning]:
+        """By step."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,1 @@
+"""Search strategies, a module each; the module docstring cites the paper."""

@@ -1,0 +1,319 @@
+"""The records that flow through a search: frozen, stored before they are acted on.
+
+Standard library only. Arrays appear as `Mapping[str, Any]` of NumPy arrays, so that this module does not import NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Literal
+
+__all__ = [
+    "Brief",
+    "Candidate",
+    "Completion",
+    "Description",
+    "Evaluation",
+    "Example",
+    "Job",
+    "Objective",
+    "Outcome",
+    "Purpose",
+    "Request",
+    "Run",
+    "Sampling",
+    "Status",
+    "Tune",
+    "Tuning",
+]
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+Purpose = Literal["search", "verify"]
+"""Why an evaluation was made: to steer the search, or to check a winner on the test set with a new seed."""
+
+
+class Status(StrEnum):
+    """How an evaluation ended. Only `OK` carries metrics."""
+
+    OK = "ok"
+    DUPLICATE = "duplicate"
+    """The same program, in canonical form, was proposed before in this run."""
+    INVALID = "invalid"
+    """Rejected before training; the message says why."""
+    FAILED = "failed"
+    """The candidate's own code raised."""
+    TIMEOUT = "timeout"
+    OOM = "oom"
+    KILLED = "killed"
+    """The candidate's process ended by itself or by a signal, without a result."""
+    ERROR = "error"
+    """Our fault, not the candidate's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One metric that a task wants low or high.
+
+    Attributes:
+        name: The metric's key in `Evaluation.metrics`.
+        direction: Whether lower or higher is better.
+        unit: What a person reads behind the number; may be empty.
+        log: Whether plots show it on a logarithmic axis.
+    """
+
+    name: str
+    direction: Literal["minimize", "maximize"]
+    unit: str = ""
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a task tells about its programs: for prompts, screens and people.
+
+    Attributes:
+        title: One line for people.
+        first_line: The line that opens every program and closes every prompt, such as `def Model():`.
+        preamble: Code that stands above every program when it runs (imports); never part of a candidate's text.
+        example_script: A short script that loads an exported model (files `model.py`, `weights.safetensors` beside it) and
+            prints its test error.
+    """
+
+    title: str
+    first_line: str
+    preamble: str = ""
+    example_script: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A program, with only what is true when it is proposed.
+
+    Attributes:
+        id: Counts from 1 within the run, seeds first; the same in a resumed run.
+        text: Source code that begins with the task's first line or with its helper classes. Empty where the reply held none.
+        parents: Ids of the programs that it was made from.
+        operator: "seed", "crossover", "infill", …
+        canonical: Hash of the canonical form; equal for programs that differ in names, layout or keyword order alone.
+        step: The ask that it came from; -1 for seeds.
+        index: Its place among the children of that step (or its place among the seeds).
+        round: The strategy's round; -1 for seeds.
+        label: The seed's name; empty for children.
+    """
+
+    id: int
+    text: str
+    parents: tuple[int, ...] = ()
+    operator: str = "seed"
+    canonical: str = ""
+    step: int = -1
+    index: int = 0
+    round: int = -1
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One attempt to measure a candidate; a candidate may have many.
+
+    Attributes:
+        candidate: The candidate's id.
+        status: How it ended.
+        metrics: Numbers by name; empty unless the status is OK.
+        seed: Seed of the training.
+        fidelity: Optimiser steps that were asked for.
+        seconds: Wall time in the worker.
+        message: For people: why it was rejected, what it raised.
+        purpose: Search or verification.
+        weights: Path of the trained weights (safetensors) below the run's folder; empty where they were not kept.
+    """
+
+    candidate: int
+    status: Status
+    metrics: Mapping[str, float] = _EMPTY
+    seed: int = 0
+    fidelity: int = 0
+    seconds: float = 0.0
+    message: str = ""
+    purpose: Purpose = "search"
+    weights: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a language model is to be sampled: `n` replies at `temperature`, reproducible by `seed`."""
+
+    n: int
+    temperature: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What a strategy wants next, without knowing what a language model is.
+
+    Attributes:
+        operator: How children are to be made from the parents.
+        parents: Candidate ids, in the order in which a prompt shows them.
+        facts: For each parent, what the prompt says of it: strings by metric name.
+        target: What the prompt asks of the child, in the same form.
+        sampling: Count, temperature and seed.
+        round: The strategy's round.
+    """
+
+    operator: str
+    parents: tuple[int, ...]
+    facts: tuple[Mapping[str, str], ...]
+    target: Mapping[str, str]
+    sampling: Sampling
+    round: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tune:
+    """A strategy's wish that the language model learn from these candidates (ids) before it is asked again."""
+
+    round: int
+    candidates: tuple[int, ...]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call of a language model.
+
+    Attributes:
+        prompt: Text to continue.
+        n: Number of replies.
+        temperature: Above 0; 0 means greedy.
+        seed: The same request gives the same replies, where the model can promise it.
+        max_tokens: Limit on the tokens of one reply.
+        stop: Given the reply so far, the length in characters at which it is complete, or None where it is not yet. A model
+            that cannot ask it while sampling ignores it; the caller cuts the reply again.
+    """
+
+    prompt: str
+    n: int = 1
+    temperature: float = 0.8
+    seed: int = 0
+    max_tokens: int = 512
+    stop: Callable[[str], int | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One reply of a language model.
+
+    Attributes:
+        prompt: What it continued.
+        text: The reply, cut where the request's `stop` says.
+        model: Name of the model, with its adapter where it has one.
+        tokens_in: Tokens of the prompt, counted once per request (on its first completion; 0 on the others).
+        tokens_out: Tokens sampled for this reply, the cut ones included.
+        cost: US dollars.
+        seconds: Wall time of the whole request divided by its completions.
+        finish: "stop" (ended), "length" (cut at max_tokens).
+    """
+
+    prompt: str
+    text: str
+    model: str
+    tokens_in: int
+    tokens_out: int
+    cost: float = 0.0
+    seconds: float = 0.0
+    finish: Literal["stop", "length"] = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A prompt and the reply that a language model should learn to give; the loss is on the reply alone."""
+
+    prompt: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What one round of tuning did.
+
+    Attributes:
+        round: The round whose children were learned from.
+        examples: How many.
+        losses: Mean loss of each epoch in nats per token, the first before any step.
+        accepted: False where the loss did not fall or was not finite: the former adapter stays.
+        weights: Path of the adapter (safetensors) below the run's folder; empty where none was kept.
+        seconds: Wall time.
+        message: For people.
+    """
+
+    round: int
+    examples: int
+    losses: tuple[float, ...] = ()
+    accepted: bool = False
+    weights: str = ""
+    seconds: float = 0.0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of work for an executor: screen a program and, if it holds, train it.
+
+    Attributes:
+        candidate: The candidate's id, for logs.
+        text: Its source.
+        seed: Seed of initialisation and batches.
+        splits: Names of the input sets to predict ("val", "test").
+        train: False to screen alone.
+    """
+
+    candidate: int
+    text: str
+    seed: int
+    splits: tuple[str, ...] = ("val",)
+    train: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came back from a worker. Nothing in it is a score, and nothing in it is trusted.
+
+    Attributes:
+        status: OK, INVALID, FAILED, TIMEOUT, OOM, KILLED or ERROR.
+        arrays: NumPy arrays by name, as the task's workload returned them.
+        facts: Numbers by name that the workload measured (flops, train_seconds, …).
+        seconds: Wall time in the worker.
+        message: For people.
+    """
+
+    status: Status
+    arrays: Mapping[str, Any] = field(default=_EMPTY, repr=False)
+    facts: Mapping[str, float] = _EMPTY
+    seconds: float = 0.0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All that is needed to do a search again.
+
+    Attributes:
+        name: Unique within a storage; people say it.
+        config: The complete configuration, plain JSON values.
+        version: Version of nasmith that began it.
+        environment: Python, platform, processors, versions of the libraries that matter.
+        created: ISO 8601, UTC.
+        finished: ISO 8601, UTC; empty while the run can be resumed.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    version: str
+    environment: Mapping[str, str]
+    created: str
+    finished: str = ""
