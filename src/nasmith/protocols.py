@@ -51,6 +51,13 @@ class LanguageModel(Protocol):
     temperatures: Sequence[float]
     operators: Mapping[str, float]
 
+    def warm(self) -> None:
+        """Load what `complete` needs. Called once, on the thread that will call `complete`; it may do nothing.
+
+        Raises:
+            MissingDependencyError: Something is not installed; said before anything is trained.
+        """
+
     def complete(self, request: Request) -> list[Completion]:
         """Return exactly `request.n` replies."""
 
@@ -120,7 +127,10 @@ class Task(Protocol):
         """
 
     def fitness(self, metrics: Mapping[str, float]) -> float:
-        """One number that orders candidates; higher is better."""
+        """One number that orders candidates; higher is better. The loop stores it as the metric "fitness"."""
+
+    def best_state(self, outcome: Outcome) -> Mapping[str, object]:
+        """Return the state (NumPy arrays by parameter name) at the outcome's best validation point."""
 
 
 @runtime_checkable
@@ -143,8 +153,14 @@ class Executor(Protocol):
 class Strategy(Protocol):
     """Decides what to try next. Its state is a function of its tells; its randomness of (seed, round, index).
 
-    The loop tells all seeds before the first ask. Each Brief leads to exactly `sampling.n` tells.
+    The loop calls `begin`, tells all seeds, and then asks. Each Brief leads to exactly `sampling.n` tells.
     """
+
+    planned: int
+    """Children that a whole search makes."""
+
+    def begin(self, seed: int, temperatures: Sequence[float], operators: Mapping[str, float]) -> None:
+        """Take the run's seed and what suits the language model, once, before anything else."""
 
     def ask(self) -> Brief | Tune | None:
         """The next wish; None to wait for what runs. None with nothing running ends the search. None changes nothing."""

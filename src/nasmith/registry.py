@@ -1,0 +1,132 @@
+"""Finds components by name and makes them from plain options.
+
+A name is an entry point (groups `nasmith.tasks`, `nasmith.lms`, `nasmith.strategies`, `nasmith.executors`) or
+"package.module:Class". An option is an argument of the component's constructor; its annotation is its type.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal, get_type_hints
+
+from nasmith.errors import ConfigError, UnknownNameError, UsageError
+
+__all__ = ["Kind", "create", "describe", "load", "names", "options", "summary"]
+
+Kind = Literal["tasks", "lms", "strategies", "executors"]
+_SINGULAR = {"tasks": "task", "lms": "language model", "strategies": "strategy", "executors": "executor"}
+
+
+@cache
+def _entry_points(kind: Kind) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=f"nasmith.{kind}")}
+
+
+def names(kind: Kind) -> list[str]:
+    """Return the names of all installed components of a kind, sorted."""
+    return sorted(_entry_points(kind))
+
+
+def load(kind: Kind, name: str) -> Any:
+    """Return the component's class.
+
+    Raises:
+        UnknownNameError: No component has that name.
+        UsageError: "module:Class" that cannot be imported.
+    """
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        try:
+            return getattr(import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"cannot load {_SINGULAR[kind]} {name!r}: {error}.") from error
+    known = _entry_points(kind)
+    if name not in known:
+        raise UnknownNameError(_SINGULAR[kind], name, known)
+    return known[name].load()
+
+
+def summary(kind: Kind, name: str) -> str:
+    """Return the first line of the component's docstring."""
+    return (inspect.getdoc(load(kind, name)) or "").partition("\n")[0]
+
+
+def options(kind: Kind, name: str) -> dict[str, tuple[str, Any]]:
+    """Return {option: (type, default)} of a component; a default of `inspect.Parameter.empty` marks a required one."""
+    return {
+        parameter.name: (str(parameter.annotation), parameter.default) for parameter in _parameters(load(kind, name)).values()
+    }
+
+
+def create(kind: Kind, name: str, values: Mapping[str, Any] | None = None) -> Any:
+    """Make a component from options by name.
+
+    Raises:
+        UnknownNameError: The component or an option does not exist.
+        ConfigError: An option has the wrong type or breaks a rule of the component.
+    """
+    component = load(kind, name)
+    return component(**_validated(f"{_SINGULAR[kind]} {name!r}", component, dict(values or {})))
+
+
+def describe(kind: Kind, component: Any) -> dict[str, Any]:
+    """Return {"name", "options"} from which `create` makes the same component again.
+
+    A constructor's options stand in attributes of the same names; that is the rule this rests on.
+
+    Raises:
+        ConfigError: An option is not kept in an attribute.
+    """
+    cls = type(component)
+    name = next((n for n, point in _entry_points(kind).items() if point.value == f"{cls.__module__}:{cls.__qualname__}"), None)
+    name = name or f"{cls.__module__}:{cls.__qualname__}"
+    missing = [option for option in _parameters(cls) if not hasattr(component, option)]
+    if missing:
+        raise ConfigError(f"{name}: keep the constructor's argument(s) {', '.join(missing)} in attributes of the same names.")
+    return {"name": name, "options": {option: _plain(getattr(component, option)) for option in _parameters(cls)}}
+
+
+def _parameters(component: Any) -> dict[str, inspect.Parameter]:
+    return {
+        name: parameter
+        for name, parameter in inspect.signature(component).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+
+
+def _validated(who: str, component: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Check names and types of options against the constructor's signature."""
+    from pydantic import ConfigDict, ValidationError, create_model
+
+    parameters = _parameters(component)
+    for key in values:
+        if key not in parameters:
+            raise UnknownNameError(f"option of {who}", key, parameters)
+    hints = get_type_hints(component.__init__)
+    fields: dict[str, Any] = {
+        name: (hints.get(name, Any), ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in parameters.items()
+    }
+    model = create_model("Options", __config__=ConfigDict(arbitrary_types_allowed=True, extra="forbid"), **fields)
+    try:
+        checked = model(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"option {key!r} of {who}: {first['msg']}, got {first['input']!r}.") from error
+    return {key: getattr(checked, key) for key in values}
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON values for what options hold."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
