@@ -7,7 +7,7 @@
     │   └── SeedError            a seed program that does not build or does not train
     ├── MissingDependencyError   something that one command installs
     ├── StorageError             a database that cannot be used as it is
-    └── RunStopped               the run ended early, with all it had stored
+    └── RunStoppedError               the run ended early, with all it had stored
 
 A bad candidate raises none of these: it is a row with a `Status`.
 """
@@ -21,7 +21,7 @@ __all__ = [
     "ConfigError",
     "MissingDependencyError",
     "NasmithError",
-    "RunStopped",
+    "RunStoppedError",
     "SeedError",
     "StorageError",
     "UnknownNameError",
@@ -70,5 +70,5 @@ class StorageError(NasmithError):
     """A database that is locked, read-only, full or of another version."""
 
 
-class RunStopped(NasmithError):
+class RunStoppedError(NasmithError):
     """A run ended before its last round; everything that it finished is stored."""

@@ -1,7 +1,7 @@
 """What a running search tells its observers: plain facts, in order, after they are stored.
 
-An observer is any callable that takes one event. Observers run on the loop's thread: they must be quick, and an exception in one
-stops the run like any other bug.
+An observer is any callable that takes one event. Observers run on the loop's thread: they must be quick, and an exception in
+one stops the run like any other bug.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ __all__ = [
     "Proposed",
     "Replied",
     "Started",
+    "Stopping",
     "Submitted",
     "Tuned",
     "TuningProgress",
@@ -97,6 +98,11 @@ class Tuned:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopping:
+    """The search was asked to stop: what runs is finished and stored, nothing new begins."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verifying:
     """The search is over; these candidates (ids) are trained again with `seeds` new seeds and scored on the test set."""
 
@@ -112,7 +118,5 @@ class Finished:
     complete: bool
 
 
-Event = (
-    Started | Asked | Replied | Proposed | Submitted | Evaluated | TuningProgress | Tuned | Verifying | Finished
-)
+Event = Started | Asked | Replied | Proposed | Submitted | Evaluated | TuningProgress | Tuned | Stopping | Verifying | Finished
 Observer = Callable[[Event], None]

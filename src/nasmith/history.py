@@ -12,7 +12,7 @@ __all__ = ["History"]
 
 
 class History:
-    """A run's stored records, read once when the loop begins.
+    """A run's stored records, read once when the loop begins; none where the run is new.
 
     Attributes:
         run: The run's name.
@@ -22,18 +22,18 @@ class History:
         verified: Evaluations of the verification by (candidate, seed).
     """
 
-    def __init__(self, storage: Storage, run: str) -> None:
-        evaluations = storage.evaluations(run)
+    def __init__(self, storage: Storage, run: str, *, new: bool = False) -> None:
+        evaluations = [] if new else storage.evaluations(run)
         self.run = run
-        self.asked: Sequence[tuple[int, Brief | Tune]] = storage.asked(run)
+        self.asked: Sequence[tuple[int, Brief | Tune]] = [] if new else storage.asked(run)
         self.backlog = deque(e for e in evaluations if e.purpose == "search")
         self.evaluated = frozenset(e.candidate for e in self.backlog)
         self.verified: dict[tuple[int, int], Evaluation] = {
             (e.candidate, e.seed): e for e in evaluations if e.purpose == "verify"
         }
-        self._candidates = {candidate.id: candidate for candidate in storage.candidates(run)}
-        self._completions = storage.completions(run)
-        self._tunings = storage.tunings(run)
+        self._candidates = {} if new else {candidate.id: candidate for candidate in storage.candidates(run)}
+        self._completions = {} if new else storage.completions(run)
+        self._tunings = {} if new else storage.tunings(run)
 
     def candidate(self, number: int) -> Candidate | None:
         """Return the stored candidate with this id."""

@@ -15,9 +15,12 @@ from typing import Any, Literal, get_type_hints
 
 from nasmith.errors import ConfigError, UnknownNameError, UsageError
 
-__all__ = ["Kind", "create", "describe", "load", "names", "options", "summary"]
+__all__ = ["PARTS", "Kind", "create", "describe", "load", "names", "options", "summary"]
 
 Kind = Literal["tasks", "lms", "strategies", "executors"]
+PARTS: Mapping[str, Kind] = {"task": "tasks", "lm": "lms", "strategy": "strategies", "executor": "executors"}
+"""The parts that a run is made of, each with its kind of component."""
+
 _SINGULAR = {"tasks": "task", "lms": "language model", "strategies": "strategy", "executors": "executor"}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from nasmith.errors import RunStopped
+from nasmith.errors import RunStoppedError
 from nasmith.protocols import Executor, Task
 from nasmith.types import Candidate, Evaluation, Job, Outcome, Purpose, Status
 
@@ -47,7 +47,7 @@ class Trials:
         """Take out what is done, judged.
 
         Raises:
-            RunStopped: An evaluation failed by our fault for the third time.
+            RunStoppedError: An evaluation failed by our fault for the third time.
         """
         for future in [future for future in self._out if future.done()]:
             trial, outcome = self._out.pop(future), future.result()
@@ -56,9 +56,9 @@ class Trials:
             elif trial.attempt < _RETRIES:
                 self._submit(replace(trial, attempt=trial.attempt + 1))
             else:
-                raise RunStopped(
-                    f"candidate {trial.candidate.id} could not be evaluated in {_RETRIES + 1} attempts, which is nasmith's fault "
-                    f"and not the candidate's: {outcome.message}"
+                raise RunStoppedError(
+                    f"candidate {trial.candidate.id} could not be evaluated in {_RETRIES + 1} attempts, which is nasmith's "
+                    f"fault and not the candidate's: {outcome.message}"
                 )
 
     def drop_waiting(self) -> None:

@@ -40,7 +40,8 @@ class Verification:
     def __post_init__(self) -> None:
         if self.best < 0 or self.front < 0 or self.seeds < 1:
             raise ConfigError(
-                f"verify: best and front must be at least 0 and seeds at least 1, got {self.best}, {self.front} and {self.seeds}."
+                "verify: best and front must be at least 0 and seeds at least 1, "
+                f"got {self.best}, {self.front} and {self.seeds}."
             )
 
 

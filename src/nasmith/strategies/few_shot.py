@@ -1,7 +1,7 @@
 """Naive few-shot prompting, a control of EvoPrompting: one round, prompts made of the seeds alone, no selection, no tuning.
 
-Source: Chen, Dohan, So 2023, arXiv:2302.14838, section 4.1. Samples per prompt are raised until the totals match EvoPrompting's:
-10 prompts of 160 samples against 10 rounds of 10 prompts of 16.
+Source: Chen, Dohan, So 2023, arXiv:2302.14838, section 4.1. Samples per prompt are raised until the totals match
+EvoPrompting's: 10 prompts of 160 samples against 10 rounds of 10 prompts of 16.
 """
 
 from __future__ import annotations

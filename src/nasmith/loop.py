@@ -1,8 +1,8 @@
 """The loop: ask, propose, evaluate, tell, with every record stored before it is acted on.
 
-A run is resumed by running it again with its storage as the memory: a wish that was answered is not sent to the language model
-again, a candidate that was evaluated is not trained again, and evaluations are told in the order in which they were told before.
-So there is one code path for a new run and a resumed one. It imports no implementation.
+A run is resumed by running it again with its storage as the memory: a wish that was answered is not sent to the language
+model again, a candidate that was evaluated is not trained again, and evaluations are told in the order in which they were told
+before. So there is one code path for a new run and a resumed one. It imports no implementation.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nasmith.errors import RunStopped, SeedError, UsageError
-from nasmith.events import Asked, Evaluated, Event, Observer, Proposed, Submitted
+from nasmith.errors import RunStoppedError, SeedError, UsageError
+from nasmith.events import Asked, Evaluated, Event, Observer, Proposed, Started, Stopping, Submitted
 from nasmith.history import History
-from nasmith.propose import children
 from nasmith.proposals import Proposals, Reply
+from nasmith.propose import children
 from nasmith.protocols import Executor, LanguageModel, Storage, Strategy, Task
 from nasmith.seeding import derive
 from nasmith.source import canonical_hash
@@ -54,7 +54,7 @@ class Search:
     """One run of the loop.
 
     Args:
-        run: The run; already in the storage.
+        run: The run; a new one is stored once its seeds are known to build.
         task: What to search for.
         lm: Who proposes.
         strategy: Who decides; fresh.
@@ -62,6 +62,7 @@ class Search:
         storage: The run's memory.
         seed: All of the search's randomness hangs on it.
         budget: When to end early.
+        new: Whether the storage does not have the run yet.
         observers: Each is called with every event.
     """
 
@@ -74,12 +75,13 @@ class Search:
         executor: Executor,
         storage: Storage,
         seed: int = 0,
-        budget: Budget = Budget(),  # noqa: B008 - frozen
+        budget: Budget = Budget(),
+        new: bool = True,
         observers: Sequence[Observer] = (),
     ) -> None:
-        self._run, self._task, self._strategy = run, task, strategy
+        self._run, self._task, self._strategy, self._executor, self._new = run, task, strategy, executor, new
         self._storage, self._seed, self._budget, self._observers = storage, seed, budget, observers
-        self.history = History(storage, run.name)
+        self.history = History(storage, run.name, new=new)
         self.trials = Trials(task, executor)
         self._proposals = Proposals(lm, storage, self.history, task.describe())
         self._candidates: dict[int, Candidate] = {}
@@ -101,12 +103,17 @@ class Search:
 
         Raises:
             MissingDependencyError: The language model is not installed.
-            RunStopped: The run cannot go on; what it finished is stored.
+            RunStoppedError: The run cannot go on; what it finished is stored.
         """
         if self._budget.minutes is not None:
             self._deadline = time.monotonic() + 60 * self._budget.minutes
         try:
-            warm = self._proposals.warm()
+            warm = self._proposals.warm()  # takes seconds; meanwhile the seeds are built and trained
+            if self._new:
+                check_seeds(self._task, self._executor)
+                self._storage.add_run(self._run)
+            planned = min(self._strategy.planned, self._budget.evaluations or self._strategy.planned)
+            self.emit(Started(self._run, not self._new, self._executor.slots, planned, getattr(self._strategy, "rounds", None)))
             self._plant_seeds()
             while self.trials.futures:
                 self._wait([*self.trials.futures, *([] if warm.done() else [warm])])
@@ -133,6 +140,8 @@ class Search:
 
     def _finish_running(self) -> None:
         """After a stop: let what runs end, so that it is stored."""
+        if self.trials.futures or self._proposals.futures:
+            self.emit(Stopping())
         while waiting := [*self.trials.futures, *self._proposals.futures]:
             self._wait(waiting)
 
@@ -167,9 +176,9 @@ class Search:
             if before is None:
                 self._storage.add_asked(self._run.name, self._step, self._told, action)
             elif self.history.asked[self._step] != (self._told, action):
-                raise RunStopped(
-                    f"run {self._run.name!r} cannot be resumed: its step {self._step} was decided otherwise than this version of "
-                    "nasmith decides it. Resume it with the version that began it, or start a new run."
+                raise RunStoppedError(
+                    f"run {self._run.name!r} cannot be resumed: its step {self._step} was decided otherwise than this version "
+                    "of nasmith decides it. Resume it with the version that began it, or start a new run."
                 )
             self.emit(Asked(self._step, action))
             if isinstance(action, Brief):
@@ -182,7 +191,11 @@ class Search:
 
     def _closed(self) -> bool:
         """Whether no new wish may be made."""
-        return self.stopped or self._left() <= 0 or time.monotonic() > self._deadline
+        return self._over() or self._left() <= 0
+
+    def _over(self) -> bool:
+        """Whether what waits is to be dropped."""
+        return self.stopped or time.monotonic() > self._deadline
 
     def _left(self) -> float:
         """Children that the budget still allows."""
@@ -197,7 +210,7 @@ class Search:
     def _wait(self, waiting: Sequence[Future[Any]]) -> None:
         """Wait until something is finished, and act on it."""
         wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-        if self.stopped or time.monotonic() > self._deadline:
+        if self._over():
             self.trials.drop_waiting()
             self._proposals.drop_waiting()
         for _, _, evaluation in self.trials.finished():
@@ -218,7 +231,9 @@ class Search:
     def _children(self, reply: Reply) -> list[Candidate]:
         """Number the children of a reply, and remember what the language model could learn from each."""
         made = []
-        for offset, (child, completion) in enumerate(zip(children(reply.planned, reply.completions), reply.completions, strict=True)):
+        for offset, (child, completion) in enumerate(
+            zip(children(reply.planned, reply.completions), reply.completions, strict=True)
+        ):
             number = len(self._candidates) + 1 + offset
             self._lessons[number] = Example(completion.prompt, child.reply)
             made.append(
@@ -269,7 +284,7 @@ class Search:
     def _reason(self) -> str:
         if self.stopped:
             return "stopped"
-        if time.monotonic() > self._deadline:
+        if self._over():
             return "the time was used up"
         return "the budget was used up" if self._left() <= 0 else "the strategy was done"
 

@@ -1,0 +1,225 @@
+"""nasmith from Python: `search` a task, `resume` a run, and read what came of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from nasmith import registry
+from nasmith.errors import UsageError
+from nasmith.events import Evaluated, Finished, Observer, Verifying
+from nasmith.interrupts import graceful
+from nasmith.loop import Budget, Search
+from nasmith.population import Scored, front, top
+from nasmith.protocols import Executor, LanguageModel, Storage, Strategy, Task
+from nasmith.types import Candidate, Evaluation, Run, Status
+from nasmith.verify import Verification, verify, winners
+
+__all__ = ["DEFAULT_STORAGE", "Result", "open_storage", "resume", "search"]
+
+DEFAULT_STORAGE = "nasmith-runs/nasmith.sqlite3"
+
+
+class Result:
+    """What a run has come to so far.
+
+    Args:
+        run: The run.
+        storage: Where its records are.
+        task: The run's task.
+    """
+
+    def __init__(self, run: Run, storage: Storage, task: Task) -> None:
+        self.run, self.storage, self.task = run, storage, task
+
+    @cached_property
+    def candidates(self) -> dict[int, Candidate]:
+        """All programs by id, seeds first."""
+        return {candidate.id: candidate for candidate in self.storage.candidates(self.run.name)}
+
+    @cached_property
+    def evaluations(self) -> list[Evaluation]:
+        """All evaluations, in the order in which they were made."""
+        return self.storage.evaluations(self.run.name)
+
+    def best(self) -> Candidate | None:
+        """The fittest child by its search evaluation; None where no child could be trained."""
+        children = [scored for scored in self._scored() if self.candidates[scored.id].step >= 0]
+        return self.candidates[top(children, 1)[0].id] if children else None
+
+    def front(self) -> list[Candidate]:
+        """The Pareto front of the task's objectives, seeds included, in order of id."""
+        return [self.candidates[scored.id] for scored in front(self._scored(), self.task.objectives)]
+
+    def metrics(self, candidate: Candidate) -> Mapping[str, float]:
+        """The metrics of a candidate's search evaluation; empty where it has none."""
+        return next((dict(e.metrics) for e in self.evaluations if e.candidate == candidate.id and e.purpose == "search"), {})
+
+    def verified(self, candidate: Candidate) -> list[Mapping[str, float]]:
+        """The metrics of each verification, test error included; one for each new seed."""
+        return [
+            dict(e.metrics)
+            for e in self.evaluations
+            if e.candidate == candidate.id and e.purpose == "verify" and e.status is Status.OK
+        ]
+
+    def _scored(self) -> list[Scored]:
+        return [Scored(e.candidate, e.metrics) for e in self.evaluations if e.purpose == "search" and e.status is Status.OK]
+
+
+def open_storage(where: str | Path | Storage | None = None, *, read_only: bool = False) -> Storage:
+    """Open a storage: a path of a SQLite file, a database URL, or None for `nasmith-runs/nasmith.sqlite3`."""
+    if where is not None and not isinstance(where, str | Path):
+        return where
+    from nasmith.storage.sql import Sql
+
+    return Sql(where or DEFAULT_STORAGE, read_only=read_only)
+
+
+def search(
+    task: Task | str = "mnist1d",
+    lm: LanguageModel | str = "smollm2",
+    strategy: Strategy | str = "evoprompting",
+    executor: Executor | str = "processes",
+    storage: Storage | str | Path | None = None,
+    *,
+    name: str | None = None,
+    seed: int = 0,
+    budget: Budget = Budget(),  # noqa: B008 - frozen
+    verify: Verification = Verification(),  # noqa: B008 - frozen
+    observers: Sequence[Observer] = (),
+) -> Result:
+    """Search for models, verify the winners, and return what was found.
+
+    Components are objects, or names where the defaults do.
+
+    Args:
+        task: What to search for.
+        lm: Who proposes.
+        strategy: Who decides what to try next.
+        executor: Where candidates run.
+        storage: A path, a URL or a Storage; by default `nasmith-runs/nasmith.sqlite3`.
+        name: The run's name; by default the task's name and a number.
+        seed: The same seed gives the same candidates on the same machine.
+        budget: When to end early.
+        verify: What is trained again with new seeds and scored on the test set.
+        observers: Called with every event (`nasmith.events`).
+
+    Raises:
+        UsageError: A component, name or seed program cannot be used.
+        MissingDependencyError: Something is not installed.
+        StorageError: The storage cannot be written.
+        RunStoppedError: The run cannot go on; what it finished is stored and `resume` takes it up.
+    """
+    parts = {
+        "task": _made("tasks", task),
+        "lm": _made("lms", lm),
+        "strategy": _made("strategies", strategy),
+        "executor": _made("executors", executor),
+    }
+    config = {
+        **{part: registry.describe(registry.PARTS[part], component) for part, component in parts.items()},
+        "seed": seed,
+        "budget": asdict(budget),
+        "verify": asdict(verify),
+    }
+    opened = open_storage(storage)
+    taken = {run.name for run in opened.runs()}
+    if name in taken:
+        raise UsageError(f"there is a run named {name!r} already. Resume it (nasmith resume {name}) or choose another name.")
+    if name is None:
+        count = 1
+        while (name := f"{parts['task'].name}-{count}") in taken:
+            count += 1
+    run = Run(name, config, version("nasmith"), _environment(), datetime.now(UTC).isoformat(timespec="seconds"))
+    return _execute(run, parts, opened, seed, budget, verify, observers, new=True)
+
+
+def resume(name: str, storage: Storage | str | Path | None = None, *, observers: Sequence[Observer] = ()) -> Result:
+    """Go on with a run that was interrupted: the same candidates as if it had not been.
+
+    Raises:
+        UnknownNameError: No run has that name.
+        UsageError: The run is finished.
+    """
+    opened = open_storage(storage)
+    run = opened.run(name)
+    if run.finished:
+        raise UsageError(f"run {name!r} is finished. See it with: nasmith show {name}")
+    config = run.config
+    parts = {
+        part: registry.create(kind, config[part]["name"], config[part]["options"]) for part, kind in registry.PARTS.items()
+    }
+    budget, what = Budget(**config["budget"]), Verification(**config["verify"])
+    return _execute(run, parts, opened, config["seed"], budget, what, observers, new=False)
+
+
+def _execute(
+    run: Run,
+    parts: Mapping[str, Any],
+    storage: Storage,
+    seed: int,
+    budget: Budget,
+    what: Verification,
+    observers: Sequence[Observer],
+    *,
+    new: bool,
+) -> Result:
+    task: Task = parts["task"]
+    executor: Executor = parts["executor"]
+    try:
+        executor.start(task.workload())
+        loop = Search(run, task, parts["lm"], parts["strategy"], executor, storage, seed, budget, new=new, observers=observers)
+        with graceful(loop.stop):
+            reason = loop.execute()
+            result = Result(run, storage, task)
+            complete = not loop.stopped and _verify(result, loop, what, seed)
+        if complete:
+            storage.finish_run(run.name, datetime.now(UTC).isoformat(timespec="seconds"))
+        loop.emit(Finished(reason if complete else "stopped", complete))
+        return Result(storage.run(run.name), storage, task)
+    finally:
+        executor.close()
+        parts["lm"].close()
+
+
+def _verify(result: Result, loop: Search, what: Verification, seed: int) -> bool:
+    """Verify the winners of a search that is over; return whether all were verified."""
+    ids = winners(result.task, list(result.candidates.values()), result.evaluations, what)
+    if ids:
+        loop.emit(Verifying(tuple(ids), what.seeds))
+    return verify(
+        ids,
+        result.candidates,
+        what,
+        seed=seed,
+        run=result.run.name,
+        task=result.task,
+        trials=loop.trials,
+        storage=result.storage,
+        history=loop.history,
+        stopped=lambda: loop.stopped,
+        tell=lambda candidate, evaluation: loop.emit(Evaluated(candidate, evaluation, evaluation.metrics.get("fitness"))),
+    )
+
+
+def _made(kind: registry.Kind, component: Any) -> Any:
+    return registry.create(kind, component) if isinstance(component, str) else component
+
+
+def _environment() -> dict[str, str]:
+    """Say what the run depends on beside its configuration."""
+    found = {"python": platform.python_version(), "platform": platform.platform(), "processors": str(os.cpu_count())}
+    for package in ("torch", "transformers", "peft", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,217 @@
+"""The configuration of a run: one YAML file, command-line flags and `KEY=VALUE` settings, checked before anything starts.
+
+    task: mnist1d                      # a name, or {name: ..., options: {...}}
+    lm: smollm2
+    strategy: {name: evoprompting, options: {rounds: 4, tuning: false}}
+    executor: processes
+    seed: 0
+    budget: {evaluations: 200, minutes: 60}
+    verify: {best: 10, front: 10, seeds: 3, baselines: true}
+
+Flags win over settings, settings over the file, the file over the defaults. Options are the arguments of the component's
+constructor; what they may be is checked there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from nasmith import registry
+from nasmith.errors import ConfigError, UnknownNameError, UsageError
+from nasmith.loop import Budget
+from nasmith.verify import Verification
+
+__all__ = ["Component", "RunConfig", "resolve"]
+
+_STRICT = ConfigDict(extra="forbid")
+_KINDS = registry.PARTS
+
+
+class Component(BaseModel):
+    """A component by name, with its constructor's arguments."""
+
+    model_config = _STRICT
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class RunConfig(BaseModel):
+    """Everything that decides what a run does."""
+
+    model_config = _STRICT
+    task: Component
+    lm: Component = Component(name="smollm2")
+    strategy: Component = Component(name="evoprompting")
+    executor: Component = Component(name="processes")
+    seed: int = 0
+    budget: Budget = Budget()
+    verify: Verification = Verification()
+
+    @field_validator("task", "lm", "strategy", "executor", mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    def component(self, part: str) -> Component:
+        """Return the component in the place "task", "lm", "strategy" or "executor"."""
+        return cast(Component, getattr(self, part))
+
+
+def resolve(
+    *,
+    task: str | None = None,
+    lm: str | None = None,
+    strategy: str | None = None,
+    executor: str | None = None,
+    seed: int | None = None,
+    flags: Mapping[str, Any] | None = None,
+    settings: Sequence[str] = (),
+    file: Path | None = None,
+) -> RunConfig:
+    """Put a configuration together.
+
+    Args:
+        task: Task's name; it may stand in the file instead.
+        lm: Language model's name, likewise.
+        strategy: Strategy's name, likewise.
+        executor: Executor's name, likewise.
+        seed: The run's seed, likewise.
+        flags: Further values by dotted key ("strategy.rounds", "task.steps", "budget.minutes"); None values are left out.
+        settings: "KEY=VALUE", the value read as YAML. A key is dotted, or the bare name of an option that one component has.
+        file: A YAML file.
+
+    Raises:
+        UnknownNameError: A component, option or key that does not exist.
+        ConfigError: A value that breaks a rule, with file and line where it came from a file.
+    """
+    values, lines = _read(file) if file else ({}, {})
+    for part, name in {"task": task, "lm": lm, "strategy": strategy, "executor": executor}.items():
+        if name is not None:
+            present = values.get(part)
+            options = present.get("options", {}) if isinstance(present, dict) and present.get("name") == name else {}
+            values[part] = {"name": name, "options": options}
+    if seed is not None:
+        values["seed"] = seed
+    _check_keys(values, file, lines)
+    if "task" not in values:
+        raise ConfigError(f"no task was named. Valid: {', '.join(registry.names('tasks'))}.")
+    config = _build(values, file, lines)
+    updates = [(key, value) for key, value in map(_setting, settings)]
+    updates += [(key, value) for key, value in (flags or {}).items() if value is not None]
+    if updates:
+        values = config.model_dump()
+        for key, value in updates:
+            _assign(values, _full_key(config, key), value)
+        _check_keys(values, None, {})
+        config = _build(values, None, {})
+    _check_options(config, file, lines)
+    return config
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return a YAML file's values, and the line of each dotted key."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {file}: {error.strerror}.") from error
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{file}:{mark.line + 1}" if mark else str(file)
+        raise ConfigError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}.") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}:1: a configuration is a mapping of keys to values, got {type(values).__name__}.")
+    return values, dict(_key_lines(node)) if node else {}
+
+
+def _key_lines(node: yaml.Node, prefix: str = "") -> Iterable[tuple[str, int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            path = f"{prefix}{key.value}"
+            yield path, key.start_mark.line + 1
+            yield from _key_lines(value, f"{path}.")
+
+
+def _at(file: Path | None, lines: Mapping[str, int], key: str) -> str:
+    """Say where a key stands: "file:line: ", or nothing where it came from no file."""
+    while key and key not in lines:
+        key = key.rpartition(".")[0]
+    return f"{file}:{lines[key]}: " if file and key else ""
+
+
+def _check_keys(values: Mapping[str, Any], file: Path | None, lines: Mapping[str, int]) -> None:
+    """Name an unknown key, with the nearest valid one."""
+    known: dict[str, Iterable[str]] = {
+        "": RunConfig.model_fields,
+        "budget": Budget.__dataclass_fields__,
+        "verify": Verification.__dataclass_fields__,
+        **{part: ("name", "options") for part in _KINDS},
+    }
+    for section, valid in known.items():
+        present = values if not section else values.get(section)
+        for key in present if isinstance(present, dict) else ():
+            if key not in valid:
+                path = f"{section}.{key}" if section else str(key)
+                error = UnknownNameError("configuration key", path, [f"{section}.{v}" if section else v for v in valid])
+                raise ConfigError(f"{_at(file, lines, path)}{error}")
+
+
+def _build(values: Mapping[str, Any], file: Path | None, lines: Mapping[str, int]) -> RunConfig:
+    try:
+        return RunConfig.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{_at(file, lines, key)}{key}: {first['msg']}, got {first['input']!r}.") from error
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, separator, value = text.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(f"--set takes KEY=VALUE, got {text!r}.")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {key}: the value {value!r} is not valid YAML.") from error
+
+
+def _full_key(config: RunConfig, key: str) -> list[str]:
+    """Turn "rounds" or "strategy.rounds" into the path of the option; leave other keys as they are."""
+    head, _, rest = key.partition(".")
+    if head in _KINDS and rest:
+        return [head, rest] if rest == "name" else [head, "options", *rest.removeprefix("options.").split(".")]
+    if rest or head in RunConfig.model_fields:
+        return key.split(".")
+    owners = [part for part in _KINDS if head in registry.options(_KINDS[part], config.component(part).name)]
+    if len(owners) == 1:
+        return [owners[0], "options", head]
+    if owners:
+        raise ConfigError(f"option {head!r} is ambiguous: say {' or '.join(f'{owner}.{head}' for owner in owners)}.")
+    every = {option for part in _KINDS for option in registry.options(_KINDS[part], config.component(part).name)}
+    raise UnknownNameError("option", head, every | set(RunConfig.model_fields))
+
+
+def _assign(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    for key in path[:-1]:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{'.'.join(path)}: {key!r} holds a value, not keys.")
+    values[path[-1]] = value
+
+
+def _check_options(config: RunConfig, file: Path | None, lines: Mapping[str, int]) -> None:
+    """Make each component once: its constructor checks its options and does no work."""
+    for part, kind in _KINDS.items():
+        component = config.component(part)
+        try:
+            registry.create(kind, component.name, component.options)
+        except UsageError as error:
+            where = _at(file, lines, part)
+            raise (ConfigError(f"{where}{error}") if where else error) from error
