@@ -1,12 +1,28 @@
 """nasmith: search for neural architectures with a language model that learns during the search.
 
-import nasmith
-result = nasmith.search("mnist1d", budget=nasmith.Budget(minutes=60))
-print(result.best().text)
+    import nasmith
+
+    result = nasmith.search("mnist1d", budget=nasmith.Budget(minutes=60))
+    print(result.best().text)
 """
 
-from nasmith.api import Result, resume, search
-from nasmith.loop import Budget
-from nasmith.verify import Verification
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nasmith.api import Result, resume, search
+    from nasmith.loop import Budget
+    from nasmith.verify import Verification
 
 __all__ = ["Budget", "Result", "Verification", "resume", "search"]
+
+_HOMES = {"Budget": "loop", "Result": "api", "Verification": "verify", "resume": "api", "search": "api"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: workers import this package too, and start faster without the loop."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nasmith' has no attribute {name!r}")
+    return getattr(import_module(f"nasmith.{_HOMES[name]}"), name)

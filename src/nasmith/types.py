@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Literal
 
 __all__ = [
@@ -29,8 +28,6 @@ __all__ = [
     "Tune",
     "Tuning",
 ]
-
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 Purpose = Literal["search", "verify"]
 """Why an evaluation was made: to steer the search, or to check a winner on the test set with a new seed."""
@@ -134,7 +131,7 @@ class Evaluation:
 
     candidate: int
     status: Status
-    metrics: Mapping[str, float] = _EMPTY
+    metrics: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     fidelity: int = 0
     seconds: float = 0.0
@@ -292,8 +289,8 @@ class Outcome:
     """
 
     status: Status
-    arrays: Mapping[str, Any] = field(default=_EMPTY, repr=False)
-    facts: Mapping[str, float] = _EMPTY
+    arrays: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    facts: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     message: str = ""
 
