@@ -1,0 +1,190 @@
+"""Turns a strategy's brief into requests to a language model, and its replies into programs.
+
+Everything here is a function of the brief, the parents' texts and the replies, so that a resumed run proposes the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+
+from nasmith.errors import UnknownNameError
+from nasmith.seeding import derive, generator
+from nasmith.source import definitions, end_of_lines, end_of_program, holes, names
+from nasmith.types import Brief, Candidate, Completion, Description, Example, Request
+
+__all__ = ["OPERATORS", "Child", "Planned", "children", "crossover", "example", "infill", "requests"]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A request, and what makes programs of its replies.
+
+    Attributes:
+        request: What the language model is asked.
+        operator: Who planned it.
+        parents: Ids of the programs that it is made from, the rewritten one first.
+        head: Program text before the reply.
+        tail: Program text after it.
+        helpers: Source of functions and classes of the parents, by name; a child that uses one gets it.
+    """
+
+    request: Request
+    operator: str
+    parents: tuple[int, ...]
+    head: str
+    tail: str = ""
+    helpers: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A proposed program; `text` is empty where the reply held none."""
+
+    text: str
+    parents: tuple[int, ...]
+    operator: str
+
+
+def requests(
+    brief: Brief, parents: Sequence[Candidate], description: Description, max_tokens: int | None = None
+) -> list[Planned]:
+    """Plan the requests that a brief needs; their counts of replies add up to `brief.sampling.n`.
+
+    Args:
+        brief: What the strategy wants.
+        parents: The candidates that `brief.parents` names, in that order.
+        description: The task's.
+        max_tokens: Limit of one reply; None for the operator's own.
+
+    Raises:
+        UnknownNameError: There is no such operator.
+        ValueError: `parents` are not those of the brief.
+    """
+    if brief.operator not in OPERATORS:
+        raise UnknownNameError("operator", brief.operator, OPERATORS)
+    if tuple(parent.id for parent in parents) != brief.parents:
+        raise ValueError(f"the brief names the parents {brief.parents}, not {tuple(parent.id for parent in parents)}")
+    return OPERATORS[brief.operator](brief, parents, description, max_tokens)
+
+
+def children(planned: Planned, completions: Sequence[Completion]) -> list[Child]:
+    """Make one program of each reply, in order: cut it where it is complete and put it in its place."""
+    made = []
+    for completion in completions:
+        reply = _cut(planned, completion.text)
+        text = _with_helpers(_tidy(planned.head + reply + planned.tail), planned.helpers) if reply.strip() else ""
+        made.append(Child(text, planned.parents, planned.operator))
+    return made
+
+
+def example(prompt: str, text: str, description: Description) -> Example:
+    """Return what a language model should learn from a child: its prompt, and the program's text from where the prompt ends.
+
+    Args:
+        prompt: The prompt of the child's completion.
+        text: The child's program.
+        description: The task's.
+
+    Raises:
+        ValueError: The prompt does not end with a beginning of the program.
+    """
+    head = prompt[prompt.rfind(description.first_line) :]
+    begin = text.find(head)
+    if description.first_line not in prompt or begin < 0:
+        raise ValueError("the prompt does not end with a beginning of the program")
+    return Example(prompt, text[begin + len(head) :].rstrip() + "\n")
+
+
+def crossover(
+    brief: Brief, parents: Sequence[Candidate], description: Description, max_tokens: int | None = None
+) -> list[Planned]:
+    """Ask for whole programs after the parents and their metrics (Chen, Dohan, So 2023, section 3.2)."""
+    shown = [_shown(facts, parent.text) for facts, parent in zip(brief.facts, parents, strict=True)]
+    request = Request(
+        prompt="\n".join([*shown, _header(brief.target) + description.first_line]),
+        n=brief.sampling.n,
+        temperature=brief.sampling.temperature,
+        seed=brief.sampling.seed,
+        max_tokens=max_tokens or 320,
+        stop=partial(end_of_program, description.first_line),
+    )
+    helpers = {name: code for parent in parents for name, code in _definitions(parent.text, description).items()}
+    return [Planned(request, "crossover", brief.parents, description.first_line, helpers=MappingProxyType(helpers))]
+
+
+def infill(
+    brief: Brief, parents: Sequence[Candidate], description: Description, max_tokens: int | None = None
+) -> list[Planned]:
+    """Ask for one line of one parent anew, given the program before it; several lines are tried, each a few times."""
+    random = generator(brief.sampling.seed, "infill")
+    order = list(range(len(parents)))
+    random.shuffle(order)
+    rewritten = parents[order[0]]
+    found = holes(rewritten.text)
+    if not found:
+        return crossover(brief, parents, description, max_tokens)
+    chosen = sorted(random.sample(range(len(found)), min(len(found), max(1, brief.sampling.n // _SAMPLES_PER_HOLE))))
+    lines = rewritten.text.splitlines()
+    ids = tuple(dict.fromkeys(parents[place].id for place in order))
+    before = "".join(_shown(brief.facts[place], parents[place].text) + "\n" for place in reversed(order[1:]))
+    planned = []
+    for place, hole in enumerate(found[index] for index in chosen):
+        n = brief.sampling.n // len(chosen) + (place < brief.sampling.n % len(chosen))
+        head, tail = "\n".join(lines[: hole.start]), "\n" + "\n".join(lines[hole.end :])
+        request = Request(
+            prompt=before + _header(brief.target) + head,
+            n=n,
+            temperature=brief.sampling.temperature,
+            seed=derive(brief.sampling.seed, "hole", place),
+            max_tokens=max_tokens or 64,
+            stop=end_of_lines,
+        )
+        planned.append(Planned(request, "infill", ids, head, tail))
+    return planned
+
+
+_SAMPLES_PER_HOLE = 2
+_Operator = Callable[[Brief, Sequence[Candidate], Description, int | None], list[Planned]]
+OPERATORS: Mapping[str, _Operator] = MappingProxyType({"crossover": crossover, "infill": infill})
+"""How children can be made from parents, by the name that briefs use."""
+
+
+def _header(metrics: Mapping[str, str]) -> str:
+    return f'"""Metrics:\n{dict(metrics)!r}\n"""\n'
+
+
+def _shown(facts: Mapping[str, str], text: str) -> str:
+    return f"{_header(facts)}{text.rstrip()}\n"
+
+
+def _cut(planned: Planned, reply: str) -> str:
+    end = planned.request.stop(reply) if planned.request.stop else None
+    return reply if end is None else reply[:end]
+
+
+def _tidy(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.strip("\n").splitlines()).rstrip() + "\n"
+
+
+def _definitions(text: str, description: Description) -> dict[str, str]:
+    """The helper functions and classes that stand in a program's text; the program itself is not among them."""
+    try:
+        return {name: code for name, code in definitions(text).items() if not code.startswith(description.first_line)}
+    except ValueError:
+        return {}
+
+
+def _with_helpers(text: str, helpers: Mapping[str, str]) -> str:
+    """Put those helpers above a program that it uses, directly or through one another, and does not define."""
+    needed: dict[str, str] = {}
+    try:
+        wanted = names(text) - set(definitions(text))
+        while new := [name for name in helpers if name in wanted and name not in needed]:
+            needed.update((name, helpers[name]) for name in new)
+            wanted = set().union(*(names(helpers[name]) for name in new))
+    except ValueError:
+        return text  # it does not parse; the screen says so
+    return "\n\n".join([*(code for name, code in helpers.items() if name in needed), text]) if needed else text

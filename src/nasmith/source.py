@@ -1,0 +1,348 @@
+"""Reads programs as text: their canonical form, where a growing one ends, and which of its lines may be rewritten.
+
+Pure functions of text; nothing is executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import symtable
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Literal
+
+__all__ = ["Hole", "canonical", "canonical_hash", "definitions", "end_of_lines", "end_of_program", "holes", "names"]
+
+_BLOCK = re.compile(r"^(?:@|(?:async\s+)?def\b|class\b)", re.MULTILINE)
+_TOKEN = re.compile(
+    r"""
+      \#[^\n]*
+    | (?:\"{3}(?:[^\\]|\\.)*?\"{3}) | (?:'{3}(?:[^\\]|\\.)*?'{3})
+    | "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*'
+    | (?P<open_string>\"{3}|'{3}|"|')
+    | (?P<opens>[(\[{]) | (?P<closes>[)\]}])
+    | \\\n
+    | (?P<newline>\n)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_PAIRS = {")": "(", "]": "[", "}": "{"}
+_ENDS_INSIDE_BRACKETS = ("def ", "class ", '"""', "'''", "import ", "from ", "@")
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Lines of a program that can be replaced by others.
+
+    Attributes:
+        start: Index of the first line, from 0.
+        end: Index after the last line.
+    """
+
+    start: int
+    end: int
+
+
+def canonical(text: str, entry: str = "Model") -> str:
+    """Return the program in a form that is equal for programs that differ in names, layout or keyword order alone.
+
+    Comments, docstrings and annotations of functions are dropped, keyword arguments sorted, and names that the program binds
+    itself numbered in order of first appearance. Names of attributes, methods, keywords, imports and globals stay.
+
+    Args:
+        text: Source code.
+        entry: Name that the outside looks for; it stays too.
+
+    Raises:
+        ValueError: The text is no Python; the message holds the line and the reason.
+    """
+    tree, table = _parse(text)
+    try:
+        _Plain().visit(tree)
+        fixed = _fixed_names(tree, table) | {entry}
+        _Rename(_bound_names(table) - fixed, fixed | _plain_names(tree)).visit(tree)
+        return ast.unparse(ast.fix_missing_locations(tree))
+    except RecursionError as error:
+        raise ValueError("the program is nested too deeply") from error
+
+
+def canonical_hash(text: str, entry: str = "Model") -> str:
+    """Return 16 hexadecimal digits that are equal for programs of equal canonical form.
+
+    Raises:
+        ValueError: As `canonical`.
+    """
+    return blake2b(canonical(text, entry).encode(errors="backslashreplace"), digest_size=8).hexdigest()
+
+
+def end_of_program(prefix: str, reply: str) -> int | None:
+    """Return the length of `reply` at which the program that `prefix` opened is complete; None where it is not yet.
+
+    A function is complete after a `return` at the level of its body, any block where the next line begins at column 0. A reply
+    that can no longer become a program (a bracket that closes nothing, a string cut by the end of its line) ends there too.
+
+    Args:
+        prefix: The beginning of the program, or any text that ends with it.
+        reply: What came after it so far. The cost is one pass over the program.
+    """
+    starts = [match.start() for match in _BLOCK.finditer(prefix)]
+    text = prefix[starts[-1] if starts else 0 :] + reply
+    base = len(text) - len(reply)
+    function = text.startswith(("def", "async"))
+    level: int | None = None
+    for number, line in enumerate(_logical_lines(text)):
+        if line.blank:
+            continue
+        if number and not line.indent:
+            return max(0, line.start - base)
+        if line.state == "broken":
+            return max(0, line.stop - base)
+        if number:
+            level = line.indent if level is None else level
+            returns = re.match(r"return\b", text[line.start + line.indent : line.start + line.indent + 7])
+            if function and line.state == "closed" and line.indent == level and returns and line.stop > base:
+                return line.stop - base
+    return None
+
+
+def end_of_lines(reply: str, lines: int = 1) -> int | None:
+    """Return the length of `reply` at which it holds `lines` whole lines; None where it does not yet.
+
+    Lines are logical ones: brackets opened in a line are closed before it ends. Blank lines at the start do not count. The
+    newline behind the last line is not counted in. A bracket that closes nothing in the reply ends it before that line.
+    """
+    found = 0
+    for line in _logical_lines(reply):
+        if line.blank and not found:
+            continue
+        if line.state == "broken":
+            return line.start
+        if line.state == "open":
+            return None
+        found += not line.blank
+        if found >= lines or line.blank:
+            return line.stop - 1
+    return None
+
+
+def holes(text: str) -> list[Hole]:
+    """Return the lines of a program that hold one layer or one statement each, in order; none where it does not parse.
+
+    The arguments of a call that stands on several lines are holes, and so are the simple statements of functions. Lines of
+    definitions, the line that opens such a call and the one that closes it are not.
+    """
+    try:
+        tree, _ = _parse(text)
+    except ValueError:
+        return []
+    found: set[Hole] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for statement in node.body:
+                found.update(_holes_of_statement(statement))
+    taken = sorted(found, key=lambda hole: (hole.start, -hole.end))
+    return [hole for hole in taken if not any(_overlap(hole, other) for other in taken)]
+
+
+def definitions(text: str) -> dict[str, str]:
+    """Return the source of every function and class at the top level, by name, in order.
+
+    Raises:
+        ValueError: The text is no Python.
+    """
+    tree, _ = _parse(text)
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    lines = text.splitlines(keepends=True)
+    sources = {}
+    for node in tree.body:
+        if isinstance(node, kinds):
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            sources[node.name] = "".join(lines[first - 1 : node.end_lineno]).rstrip() + "\n"
+    return sources
+
+
+def names(text: str) -> set[str]:
+    """Return the names that a program reads.
+
+    Raises:
+        ValueError: The text is no Python.
+    """
+    tree, _ = _parse(text)
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+
+
+def _parse(text: str) -> tuple[ast.Module, symtable.SymbolTable]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a candidate's odd escapes are no business of the console
+            return ast.parse(text), symtable.symtable(text, "<program>", "exec")
+    except SyntaxError as error:
+        where = f"line {error.lineno}: " if error.lineno else ""
+        raise ValueError(f"{where}{error.msg}") from error
+    except (MemoryError, RecursionError) as error:
+        raise ValueError("the program is nested too deeply") from error
+    except UnicodeEncodeError as error:
+        raise ValueError("the program holds a character that is no text") from error
+
+
+# The canonical form.
+
+
+class _Plain(ast.NodeTransformer):
+    """Drops what does nothing and sorts keyword arguments."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and not isinstance(node, ast.Lambda | ast.IfExp):
+            kept = [item for item in body if not (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))]
+            node.body = kept or ([] if isinstance(node, ast.Module) else [ast.Pass()])  # type: ignore[attr-defined]
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        if isinstance(node, ast.Call | ast.ClassDef) and all(keyword.arg for keyword in node.keywords):
+            node.keywords.sort(key=lambda keyword: str(keyword.arg))
+        return node
+
+
+class _Rename(ast.NodeTransformer):
+    """Numbers `bound` names in order of first appearance, and avoids the names in `taken`."""
+
+    def __init__(self, bound: set[str], taken: set[str]) -> None:
+        self._bound, self._taken = bound, taken - bound
+        self._new: dict[str, str] = {}
+        self._count = 0
+
+    def _name(self, old: str) -> str:
+        if old not in self._bound:
+            return old
+        while old not in self._new:
+            name, self._count = f"v{self._count}", self._count + 1
+            if name not in self._taken:
+                self._new[old] = name
+        return self._new[old]
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        for field in ("id", "arg", "name", "rest"):
+            old = getattr(node, field, None)
+            if isinstance(old, str) and not isinstance(node, ast.keyword | ast.alias):
+                setattr(node, field, self._name(old))
+        if isinstance(node, ast.Global | ast.Nonlocal):
+            node.names = [self._name(old) for old in node.names]
+        return super().generic_visit(node)
+
+
+def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    yield table
+    for child in table.get_children():
+        yield from _tables(child)
+
+
+def _bound_names(table: symtable.SymbolTable) -> set[str]:
+    return {s.get_name() for scope in _tables(table) for s in scope.get_symbols() if s.is_assigned() or s.is_parameter()}
+
+
+def _fixed_names(tree: ast.Module, table: symtable.SymbolTable) -> set[str]:
+    """Names that must stay: those of the outside, of imports, of classes' members, and parameters passed by keyword."""
+    top = {s.get_name() for s in table.get_symbols() if s.is_assigned()}
+    fixed: set[str] = set()
+    for scope in _tables(table):
+        for symbol in scope.get_symbols():
+            name = symbol.get_name()
+            from_outside = symbol.is_global() and symbol.is_referenced() and name not in top
+            member = scope.get_type() == "class" and symbol.is_assigned()
+            if from_outside or member or symbol.is_imported():
+                fixed.add(name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg:
+            fixed.add(node.arg)
+        if isinstance(node, ast.MatchClass):
+            fixed.update(node.kwd_attrs)
+    return fixed
+
+
+def _plain_names(tree: ast.Module) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+# Lines of growing text.
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A logical line: `text[start:stop]`, the newline included where there is one."""
+
+    start: int
+    stop: int
+    indent: int
+    state: Literal["closed", "open", "broken"]
+    blank: bool
+
+
+def _logical_lines(text: str) -> Iterator[_Line]:
+    """Yield the logical lines of Python text; the last is open where it may go on, and none follows a broken one."""
+    start, brackets = 0, list[str]()
+
+    def line(stop: int, state: Literal["closed", "open", "broken"]) -> _Line:
+        content = text[start:stop]
+        plain = content.lstrip(" \t")
+        blank = not plain.strip() or (plain.startswith("#") and len(plain) < len(content))
+        return _Line(start, stop, len(content) - len(plain), state, blank)
+
+    for token in _TOKEN.finditer(text):
+        kind = token.lastgroup
+        if kind == "open_string":
+            cut = text.find("\n", token.end()) if len(token[0]) == 1 else -1
+            yield line(len(text), "open") if cut < 0 else line(cut, "broken")
+            return
+        if kind == "opens":
+            brackets.append(token[0])
+        elif kind == "closes" and (not brackets or brackets.pop() != _PAIRS[token[0]]):
+            yield line(token.start(), "broken")
+            return
+        elif kind == "newline" and brackets:
+            if text.startswith(_ENDS_INSIDE_BRACKETS, token.end()):
+                yield line(token.end(), "broken")
+                return
+        elif kind == "newline":
+            yield line(token.end(), "closed")
+            start = token.end()
+    if start < len(text):
+        yield line(len(text), "open")
+
+
+# Holes.
+
+
+def _holes_of_statement(statement: ast.stmt) -> Iterator[Hole]:
+    lines = (statement.lineno, statement.end_lineno or statement.lineno)
+    simple = isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Expr | ast.Return)
+    if simple and lines[0] != lines[1]:
+        call = getattr(statement, "value", None)
+        if isinstance(call, ast.Call):
+            yield from _holes_of_call(call)
+    elif simple and not isinstance(statement, ast.Return):
+        yield Hole(lines[0] - 1, lines[1])
+
+
+def _holes_of_call(call: ast.Call) -> Iterator[Hole]:
+    """The arguments that share their lines with nothing of the call but other arguments."""
+    first, last = call.func.end_lineno or call.lineno, call.end_lineno or call.lineno
+    for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
+        start, end = argument.lineno, argument.end_lineno or argument.lineno
+        if first < start and end < last:
+            yield Hole(start - 1, end)
+
+
+def _overlap(hole: Hole, other: Hole) -> bool:
+    """Whether `other` covers lines of `hole` and begins before it or reaches further."""
+    return (
+        hole != other
+        and other.start < hole.end
+        and hole.start < other.end
+        and (other.end - other.start > hole.end - hole.start)
+    )
