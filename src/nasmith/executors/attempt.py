@@ -1,0 +1,94 @@
+"""Runs one job in this very process, and turns every way in which it can fail by raising into an outcome."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from types import TracebackType
+
+from nasmith.executors.wire import WireError, pack_outcome
+from nasmith.protocols import Workload
+from nasmith.types import Job, Outcome, Status
+
+__all__ = ["attempt", "packed"]
+
+_LINES = 6
+_LINE_LENGTH = 300
+_OUT_OF_MEMORY_NAMES = frozenset({"OutOfMemoryError", "XlaRuntimeError"})
+_OUT_OF_MEMORY_WORDS = ("can't allocate memory", "cannot allocate memory", "out of memory", "resource_exhausted")
+
+
+def attempt(workload: Workload, job: Job) -> Outcome:
+    """Screen the job's program, train it where the job says so, and say how that ended; `seconds` stays 0.
+
+    The status is OK; INVALID where `screen` raised ValueError; OOM where memory ran out; KILLED where the program asked the
+    process to exit; FAILED where anything else was raised. What `screen` measured is kept where `fit` failed.
+    """
+    facts: dict[str, float] = {}
+    screening = True
+    try:
+        facts.update(workload.screen(job.text))
+        screening = False
+        arrays: Mapping[str, object] = {}
+        if job.train:
+            arrays, more = workload.fit(job.text, job.seed, job.splits)
+            facts.update(more)
+    except SystemExit as error:
+        return Outcome(Status.KILLED, facts=facts, message=f"called sys.exit({error.code!r})"[:_LINE_LENGTH])
+    except Exception as error:  # noqa: BLE001 - the one boundary: whatever a candidate's code raises is its result
+        if _ran_out_of_memory(error):
+            return Outcome(Status.OOM, facts=facts, message=f"ran out of memory: {_first_line(error)}")
+        if screening and isinstance(error, ValueError):
+            return Outcome(Status.INVALID, facts=facts, message=_text(error) or type(error).__name__)
+        return Outcome(Status.FAILED, facts=facts, message=explain(error, job.text))
+    return Outcome(Status.OK, arrays=arrays, facts=facts)
+
+
+def packed(outcome: Outcome, limit: int) -> bytes:
+    """Pack an outcome; one that cannot be packed becomes INVALID with the reason."""
+    try:
+        return pack_outcome(outcome, limit)
+    except WireError as error:
+        return pack_outcome(Outcome(Status.INVALID, message=str(error)), limit)
+    except Exception as error:  # noqa: BLE001 - what the candidate returned may raise from any of its own methods
+        return pack_outcome(Outcome(Status.INVALID, message=f"the result cannot be read: {_first_line(error)}"), limit)
+
+
+def explain(error: BaseException, text: str) -> str:
+    """Return the exception's type and message, and the line of the program itself that it came from."""
+    message = f"{type(error).__name__}: {_text(error)}".rstrip(": ")
+    number = _line_number(error.__traceback__)
+    lines = text.splitlines()
+    if number is None or not 1 <= number <= len(lines):
+        return message
+    return f"{message}\n  line {number}: {lines[number - 1].strip()[:_LINE_LENGTH]}"
+
+
+def _line_number(trace: TracebackType | None) -> int | None:
+    """Return the innermost line in code that came from no file, such as "<candidate>": that is the program's own."""
+    found = None
+    for frame, number in traceback.walk_tb(trace):
+        name = frame.f_code.co_filename
+        if name.startswith("<") and not name.startswith(("<frozen", "<__array_function__", "<eval_with_key")):
+            found = number
+    return found
+
+
+def _ran_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ in _OUT_OF_MEMORY_NAMES:
+        return True
+    return isinstance(error, RuntimeError | OSError) and any(word in _text(error).lower() for word in _OUT_OF_MEMORY_WORDS)
+
+
+def _text(error: BaseException) -> str:
+    """Return the exception's own words, a few lines of them; a program's exception may fail even at that."""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # noqa: BLE001 - `__str__` may be the candidate's
+        return "(its message cannot be read)"
+    more = ["…"] if len(lines) > _LINES else []
+    return "\n".join([line[:_LINE_LENGTH] for line in lines[:_LINES]] + more)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(_text(error).splitlines()), type(error).__name__)

@@ -1,0 +1,144 @@
+"""The program that is warm: it loads the workload once and forks a supervisor for every job.
+
+Run as `python -P -m nasmith.executors.zygote DESCRIPTOR` by `Processes`, with a socket to it. It stays single-threaded, because
+only then is a fork safe, and it never runs a candidate's code itself. It ends when the other side of the socket does, and then
+nothing below it is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import pickle
+import runpy
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from nasmith.executors import child
+from nasmith.executors.supervisor import descendants, drain, end_all, resident, supervise, wake_on_child
+from nasmith.executors.wire import receive, send
+from nasmith.protocols import Workload
+
+__all__ = ["main"]
+
+_SETUP_LIMIT = 1 << 34
+_SUBREAPER = 36
+_PATIENCE_SECONDS = 10.0
+
+
+def main(descriptor: int) -> None:
+    """Warm up, say so, and serve jobs until the socket ends."""
+    os.environ["NASMITH_ZYGOTE"] = "1"  # see Processes.start
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    control = socket.socket(fileno=descriptor)
+    try:
+        workload = _load(control)
+        threads = _threads()
+        if threads > 1:
+            raise RuntimeError(f"{threads} threads run after warm(), and a process with threads cannot be forked safely")
+    except EOFError:
+        return
+    except Exception as error:  # noqa: BLE001 - whatever a task's code raises must reach the user, who waits elsewhere
+        where = "".join(traceback.format_exception(error)[-2:]).strip()
+        send(control, {"ready": False, "message": f"{type(error).__name__}: {error}", "where": where[-2000:]})
+        return
+    gc.collect()
+    gc.freeze()  # a collection in a child would write to every object, and so copy every page
+    send(control, {"ready": True, "resident_bytes": resident([os.getpid()])})
+    _serve(control, workload)
+
+
+def _load(control: socket.socket) -> Workload:
+    """Receive the workload and warm it. It comes from the process that started this one, so it may be a pickle."""
+    setup, data = receive(control, _SETUP_LIMIT)
+    sys.path[:] = setup["path"]
+    if setup["main"]:  # the workload is defined in the user's script: make its definitions under another name than __main__
+        sys.modules["__nasmith_zygote__"] = sys.modules["__main__"]
+        script = ModuleType("__main__")
+        script.__dict__.update(runpy.run_path(setup["main"], run_name="__nasmith_script__"))
+        sys.modules["__main__"] = script
+    workload: Workload = pickle.loads(data)
+    workload.warm()
+    return workload
+
+
+def _serve(control: socket.socket, workload: Workload) -> None:
+    if sys.platform == "linux":
+        child.set_process_option(_SUBREAPER, 1)  # what a supervisor that was killed leaves behind comes here
+    wake = wake_on_child()
+    supervisors: set[int] = set()
+    poll = select.poll()
+    for source in (control.fileno(), wake, *_parent()):
+        poll.register(source, select.POLLIN)
+    while True:
+        ready = {source for source, _ in poll.poll()}
+        if wake in ready:
+            drain(wake, lambda pid, status: supervisors.discard(pid))
+            if descendants(os.getpid(), supervisors):
+                end_all(wake, lambda pid, status: supervisors.discard(pid), supervisors)
+        if control.fileno() in ready:
+            byte, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+            if not byte:
+                break
+            for descriptor in descriptors:
+                supervisors.add(_fork(workload, descriptor, control, wake))
+        elif ready - {wake}:
+            break
+    _wait_for(supervisors, wake)
+    end_all(wake, lambda pid, status: None)
+
+
+def _fork(workload: Workload, descriptor: int, control: socket.socket, wake: int) -> int:
+    """Fork a supervisor for the job that comes through `descriptor`; return its process id."""
+    if _threads() > 1:
+        raise RuntimeError("a thread was started in the process that jobs are forked from")
+    if (pid := os.fork()) > 0:
+        os.close(descriptor)
+        return pid
+    try:
+        connection = socket.socket(fileno=descriptor)
+        control.close()
+        os.close(wake)
+        try:
+            supervise(workload, connection)
+        except EOFError:
+            pass
+        except Exception as error:  # noqa: BLE001 - the supervisor's boundary: its own failure is told, as ours
+            traceback.print_exc()
+            with contextlib.suppress(OSError):
+                send(connection, {"cause": "error", "message": f"{type(error).__name__}: {error}"})
+    finally:
+        os._exit(0)
+
+
+def _wait_for(supervisors: set[int], wake: int) -> None:
+    """Let supervisors end by themselves, as they do when their own sockets end; not for ever."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while supervisors and time.monotonic() < deadline:
+        select.select([wake], [], [], deadline - time.monotonic())
+        drain(wake, lambda pid, status: supervisors.discard(pid))
+
+
+def _parent() -> list[int]:
+    """Return what can be read once the process that started this one is dead, even if a copy of the socket lives on."""
+    with contextlib.suppress(AttributeError, OSError):
+        return [os.pidfd_open(os.getppid())]
+    return []
+
+
+def _threads() -> int:
+    with contextlib.suppress(OSError):
+        return len(list(Path("/proc/self/task").iterdir()))
+    return 1
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
