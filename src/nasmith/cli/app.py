@@ -1,0 +1,63 @@
+"""The application: which commands there are, how they are grouped, and how errors reach the user."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from nasmith.cli import components, deliver, doctor, search_command, show
+from nasmith.cli.console import fail
+from nasmith.errors import NasmithError, RunStoppedError
+
+__all__ = ["app"]
+
+
+class _Group(TyperGroup):
+    """Turns nasmith's own errors into one line and an exit code: 2 for what the user can put right, 1 for a run that broke."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except NasmithError as error:
+            fail(error)
+            raise typer.Exit(1 if isinstance(error, RunStoppedError) else 2) from error
+
+
+app = typer.Typer(
+    name="nasmith",
+    cls=_Group,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Search for neural architectures with a language model that learns during the search.",
+    epilog="Begin with [bold]nasmith doctor[/], then [bold]nasmith search mnist1d[/]. Every command has --help.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"nasmith {version('nasmith')}")
+        except PackageNotFoundError:
+            typer.echo("nasmith, not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+search_command.add_to(app, "Search")
+show.add_to(app, "Look at what was found")
+deliver.add_to(app, "Look at what was found")
+components.add_to(app, "What there is")
+doctor.add_to(app, "What there is")

@@ -1,0 +1,188 @@
+"""Sums up a run on the terminal and as JSON: verified winners beside the seeds, counts, costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nasmith import analysis
+from nasmith.analysis import FLAG_RULE, Records, Scored, Verified
+from nasmith.cli.progress import STATUS_STYLES
+from nasmith.protocols import Storage, Task
+from nasmith.report.wording import duration, number, plural, with_spread, words
+from nasmith.types import Objective, Status
+
+__all__ = ["counts_table", "leaders_table", "print_summary", "seconds_between", "storage_flag", "summary", "verified_table"]
+
+
+def storage_flag(storage: str | None) -> str:
+    """Return the words that name the storage again in a command."""
+    return f" --storage {storage}" if storage else ""
+
+
+def summary(storage: Storage, name: str, task: Task) -> dict[str, Any]:
+    """Return what a script would want to know of a run."""
+    records = analysis.read(storage, name)
+    scored = analysis.scored(records, task)
+    return {
+        "run": name,
+        "created": records.run.created,
+        "finished": records.run.finished or None,
+        "config": records.run.config,
+        "statuses": analysis.count_by_status(records),
+        "operators": analysis.count_by_operator(records),
+        "lm": asdict(analysis.totals(records.completions.values())),
+        "tunings": [asdict(tuning) for tuning in records.tunings.values()],
+        "best": [_scored_json(item) for item in analysis.best(item for item in scored if item.candidate.operator != "seed")],
+        "seeds": [_scored_json(item) for item in scored if item.candidate.operator == "seed"],
+        "front": [item.candidate.id for item in analysis.front(scored, task.objectives)],
+        "verified": [_verified_json(item) for item in analysis.verified(records, task)],
+    }
+
+
+def _scored_json(item: Scored) -> dict[str, Any]:
+    return {
+        "candidate": item.candidate.id,
+        "label": item.candidate.label,
+        "operator": item.candidate.operator,
+        "fitness": item.fitness,
+        "metrics": dict(item.evaluation.metrics),
+    }
+
+
+def _verified_json(item: Verified) -> dict[str, Any]:
+    return {
+        "candidate": item.candidate.id,
+        "label": item.candidate.label,
+        "fitness": item.fitness,
+        "test_fitness": item.test_fitness,
+        "seeds": len(item.evaluations),
+        "failures": len(item.failures),
+        "mean": dict(item.metrics),
+        "standard_deviation": dict(item.spreads),
+        "flagged": item.flagged,
+    }
+
+
+def print_summary(screen: Console, storage: Storage, name: str, task: Task, where: str | None) -> None:
+    """Print the end of a search: the winners, what they beat, and the commands that come next."""
+    records = analysis.read(storage, name)
+    scored = analysis.scored(records, task)
+    winners = analysis.verified(records, task)
+    screen.print()
+    if winners:
+        screen.print(verified_table(winners, task.objectives))
+        _print_verdict(screen, winners)
+    elif any(item.candidate.operator != "seed" for item in scored):
+        screen.print(leaders_table(scored, task.objectives, limit=5))
+    else:
+        screen.print("No child could be trained. See why with the command below.", style="yellow")
+    total = analysis.totals(records.completions.values())
+    made = sum(analysis.count_by_status(records).values())
+    screen.print(
+        f"{plural(made, 'child')}, {plural(total.completions, 'reply')} with {total.tokens_out:,} tokens"
+        + (f", ${total.cost:.2f}" if total.cost else "")
+    )
+    flag = storage_flag(where)
+    steps = Table.grid(padding=(0, 2))
+    steps.add_row("All of it:", f"nasmith show {name}{flag}")
+    steps.add_row("Report:", f"nasmith report {name}{flag} -o report")
+    if any(item.evaluations for item in winners):
+        steps.add_row("The best model:", f"nasmith export {name}{flag} -o model")
+    screen.print(steps)
+
+
+def _print_verdict(screen: Console, winners: Sequence[Verified]) -> None:
+    """Say which seeds the best winner beats, by the same rule: new training seeds."""
+    seeds = [item for item in winners if item.candidate.operator == "seed" and item.evaluations]
+    best = next((item for item in winners if item.candidate.operator != "seed" and item.evaluations), None)
+    if best is not None and seeds:
+        beaten = [item.candidate.label for item in seeds if best.fitness > item.fitness]
+        names = f": {', '.join(beaten)}" if beaten else ""
+        screen.print(f"#{best.candidate.id} is fitter than {len(beaten)} of the {plural(len(seeds), 'seed')}{names}.")
+    if any(item.flagged for item in winners):
+        screen.print(Text("! " + FLAG_RULE, "yellow"))
+
+
+def _name(candidate: Any) -> Text:
+    return Text(f"#{candidate.id}").append(f" {candidate.label}" if candidate.label else "", "dim")
+
+
+def verified_table(winners: Sequence[Verified], objectives: Sequence[Objective], limit: int = 12) -> Table:
+    """Return the verified models, best first; seeds stay in the table however they do."""
+    objective, twin = analysis.split_objective(objectives)
+    others = [item for item in objectives if objective is None or item.name != objective.name]
+    table = Table(
+        title="Verified: trained again with new seeds, scored on the test set", title_justify="left", box=None, pad_edge=False
+    )
+    table.add_column("model", no_wrap=True)
+    for other in others:
+        table.add_column(words(other.name), justify="right")
+    if objective is not None:
+        table.add_column(words(objective.name), justify="right")
+        table.add_column(f"{words(twin)} (mean ± sd)", justify="right", no_wrap=True)
+    table.add_column("fitness", justify="right")
+    shown = [item for place, item in enumerate(winners) if place < limit or item.candidate.operator == "seed"]
+    for item in shown:
+        row: list[Any] = [_name(item.candidate)]
+        if not item.evaluations:
+            table.add_row(*row, Text(f"failed: {item.failures[0].status.value}", "red"))
+            continue
+        row += [number(item.metrics.get(other.name, float("nan"))) for other in others]
+        if objective is not None:
+            row.append(number(item.metrics[objective.name]))
+            mark = " !" if item.flagged else ""
+            text = with_spread(item.metrics[twin], item.spreads[twin]) if twin in item.metrics else "-"
+            row.append(Text(text + mark, "yellow" if item.flagged else "bold"))
+        table.add_row(*row, number(item.fitness), style="dim" if item.candidate.operator == "seed" else None)
+    return table
+
+
+def leaders_table(scored: Sequence[Scored], objectives: Sequence[Objective], limit: int = 10) -> Table:
+    """Return the fittest of the search, and all seeds, best first."""
+    children = analysis.best((item for item in scored if item.candidate.operator != "seed"), limit)
+    seeds = [item for item in scored if item.candidate.operator == "seed"]
+    table = Table(title="Best of the search", title_justify="left", box=None, pad_edge=False)
+    table.add_column("model", no_wrap=True)
+    table.add_column("made by")
+    for objective in objectives:
+        table.add_column(words(objective.name), justify="right")
+    table.add_column("fitness", justify="right")
+    for item in analysis.best([*children, *seeds], len(scored)):
+        seed = item.candidate.operator == "seed"
+        by = "seed" if seed else f"{item.candidate.operator} of {', '.join(f'#{i}' for i in item.candidate.parents)}"
+        values = [number(item.evaluation.metrics.get(objective.name, float("nan"))) for objective in objectives]
+        table.add_row(_name(item.candidate), by, *values, number(item.fitness), style="dim" if seed else None)
+    return table
+
+
+def counts_table(records: Records) -> Table:
+    """Return the children by operator and status, with the commonest reason of each status."""
+    by_operator = analysis.count_by_operator(records)
+    totals: Mapping[Status, int] = analysis.count_by_status(records)
+    reasons = analysis.example_reasons(records, limit=1)
+    table = Table(title="Children by status", title_justify="left", box=None, pad_edge=False)
+    table.add_column("status", no_wrap=True)
+    for operator in by_operator:
+        table.add_column(operator, justify="right", no_wrap=True)
+    table.add_column("all", justify="right")
+    table.add_column("commonest reason", style="dim")
+    for status, count in totals.items():
+        reason = reasons.get(status, [("", 0, 0)])[0][0]
+        cells = [f"{by_operator[operator].get(status, 0):,}" for operator in by_operator]
+        table.add_row(Text(status.value, STATUS_STYLES[status]), *cells, f"{count:,}", Text(reason))
+    return table
+
+
+def seconds_between(created: str, finished: str) -> str:
+    """Return how long a run took, where it is finished."""
+    from datetime import datetime
+
+    if not finished:
+        return "unfinished"
+    return duration((datetime.fromisoformat(finished) - datetime.fromisoformat(created)).total_seconds())

@@ -1,0 +1,1 @@
+"""The report of a run: pictures, and one HTML page that needs no network."""
