@@ -1,0 +1,81 @@
+"""A language model that says what it was told to: for tests, demos and the study of everything around a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nasmith.errors import ConfigError
+from nasmith.seeding import derive
+from nasmith.types import Completion, Request
+
+__all__ = ["Scripted"]
+
+SEPARATOR = "\n---\n"
+
+
+class Scripted:
+    """Gives replies from a list, each time the same ones to the same request.
+
+    Where a request begins in the list depends on its seed alone, so that a resumed run gets the replies that it would have had.
+
+    Args:
+        replies: The texts.
+        file: Read them from here instead: a JSON list of strings (`.json`), or text with lines `---` between the replies.
+        name: What the records call it.
+        temperatures: What a strategy draws from where the user names none; it changes nothing here.
+        operators: Operators with relative weights.
+    """
+
+    def __init__(
+        self,
+        replies: Sequence[str] = (),
+        *,
+        file: str | Path | None = None,
+        name: str = "scripted",
+        temperatures: Sequence[float] = (1.0,),
+        operators: Mapping[str, float] | None = None,
+    ) -> None:
+        if bool(replies) == (file is not None):
+            raise ConfigError("scripted: give either `replies` (a list of texts) or `file` (where they are).")
+        if isinstance(replies, str):
+            raise ConfigError("replies of scripted must be a list of texts; got one text. Put it into a list.")
+        self.name = name
+        self.temperatures = tuple(temperatures)
+        self.operators = dict(operators if operators is not None else {"crossover": 1.0})
+        self._replies = list(replies)
+        self._file = Path(file) if file is not None else None
+
+    def complete(self, request: Request) -> list[Completion]:
+        """Return the next `request.n` replies of the list, from its beginning again after its end."""
+        replies = self._texts()
+        start = derive(request.seed, "scripted") % len(replies)
+        completions = []
+        for number in range(request.n):
+            text = replies[(start + number) % len(replies)]
+            cut = request.stop(text) if request.stop is not None else None
+            tokens_in = 0 if number else len(request.prompt.split())
+            text = text if cut is None else text[:cut]
+            completions.append(Completion(request.prompt, text, self.name, tokens_in, len(text.split())))
+        return completions
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to free."""
+
+    def _texts(self) -> list[str]:
+        if not self._replies and self._file is not None:
+            self._replies = _read(self._file)
+        return self._replies
+
+
+def _read(file: Path) -> list[str]:
+    try:
+        content = file.read_text(encoding="utf-8")
+        replies: Any = json.loads(content) if file.suffix == ".json" else content.removesuffix("\n").split(SEPARATOR)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"file of scripted: cannot read {file}: {error}.") from error
+    if not isinstance(replies, list) or not replies or not all(isinstance(reply, str) for reply in replies):
+        raise ConfigError(f"file of scripted: {file} must hold a JSON list of texts, at least one.")
+    return replies
