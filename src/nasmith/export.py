@@ -131,8 +131,8 @@ A language model wrote `model.py`. Read it before you run it.
 
 {_table(item, chosen)}
 
-The weights are those of the training with seed {chosen.seed}: the best of the {count} on validation data. The test data had no say
-in the choice.
+The weights are those of the training with seed {chosen.seed}: the best of the {count} on validation data. The test data had no
+say in the choice.
 {flag}
 Ancestors: {origin}.
 """

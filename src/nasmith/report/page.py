@@ -1,0 +1,218 @@
+"""Writes the report of a run: one HTML file that needs no network, and the pictures beside it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from nasmith import analysis
+from nasmith.analysis import FLAG_RULE, Records, Scored, Verified
+from nasmith.export import write_atomically
+from nasmith.protocols import Task
+from nasmith.report.code import side_by_side, stylesheet
+from nasmith.report.plots import draw_all, styled
+from nasmith.report.svg import inline_svg
+from nasmith.report.wording import duration, metrics, number, plural, with_spread, words
+from nasmith.types import Candidate, Objective, Status
+
+__all__ = ["render", "write_report"]
+
+_TEMPLATES = files("nasmith.report") / "templates"
+_SHOWN_PROGRAMS = 10
+_DPI = 160
+
+
+def write_report(records: Records, task: Task, output: Path) -> list[Path]:
+    """Write `report.html` and the pictures into a folder, each whole or not at all; return the paths, the page first.
+
+    The same records give the same bytes.
+
+    Raises:
+        ConfigError: The folder cannot be written.
+    """
+    written = [output / "report.html"]
+    with styled():
+        drawings = draw_all(records, task)
+        for drawing in drawings:
+            buffer = io.BytesIO()
+            drawing.figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+            written.append(output / f"{drawing.name}.png")
+            write_atomically(written[-1], buffer.getvalue())
+        svgs = {drawing.name: inline_svg(drawing) for drawing in drawings}
+    write_atomically(written[0], render(records, task, drawings, svgs).encode())
+    return written
+
+
+def render(records: Records, task: Task, drawings: Sequence[Any] = (), svgs: dict[str, str] | None = None) -> str:
+    """Return the page. Everything that a language model or a candidate wrote is escaped."""
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    scored = analysis.scored(records, task)
+    winners = analysis.verified(records, task)
+    script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
+    template = Environment(autoescape=True, trim_blocks=True).from_string(
+        (_TEMPLATES / "report.html").read_text(encoding="utf-8")
+    )
+    codes = _codes(records, scored, winners, task)
+    return template.render(
+        run=records.run,
+        title=task.describe().title,
+        verdict=_verdict(scored, winners, task.objectives),
+        tiles=_tiles(records, scored, winners),
+        drawings=drawings,
+        svgs={name: Markup(svg) for name, svg in (svgs or {}).items()},
+        winners=_winners(winners, task.objectives, {code["id"] for code in codes}) if winners else None,
+        flag_rule=FLAG_RULE,
+        reasons=_reasons(records),
+        codes=codes,
+        facts=_facts(records),
+        config=_yaml(records),
+        code_css=Markup(stylesheet()),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _child(item: Scored | Verified) -> bool:
+    return item.candidate.operator != "seed"
+
+
+def _verdict(scored: Sequence[Scored], winners: Sequence[Verified], objectives: Sequence[Objective]) -> str:
+    """Say in a sentence or two what the run found."""
+    best = next((item for item in winners if _child(item) and item.evaluations), None)
+    if best is None:
+        leader = next(iter(analysis.best((item for item in scored if _child(item)), 1)), None)
+        if leader is None:
+            return "No child could be trained yet."
+        return (
+            f"Not verified yet. Best of the search: #{leader.candidate.id}, {metrics(leader.evaluation.metrics, objectives)}."
+        )
+    _, twin = analysis.split_objective(objectives)
+    test = f"{words(twin)} {with_spread(best.metrics[twin], best.spreads[twin])}" if twin in best.metrics else ""
+    facts = ", ".join(filter(None, [metrics(best.metrics, objectives), test]))
+    seeds = [item for item in winners if not _child(item) and item.evaluations]
+    beaten = sum(best.fitness > item.fitness for item in seeds)
+    against = f" It is fitter than {beaten} of the {plural(len(seeds), 'seed')}." if seeds else ""
+    return f"Best verified model: #{best.candidate.id}, {facts}, over {plural(len(best.evaluations), 'new seed')}.{against}"
+
+
+def _tiles(records: Records, scored: Sequence[Scored], winners: Sequence[Verified]) -> list[tuple[str, str]]:
+    statuses = analysis.count_by_status(records)
+    total = sum(statuses.values())
+    tokens = analysis.totals(records.completions.values())
+    leader = next(iter(analysis.best((item for item in scored if _child(item)), 1)), None)
+    tiles = [(f"{total:,}", "children")]
+    if total:
+        tiles.append((f"{statuses.get(Status.OK, 0) / total:.0%}", "new and trained"))
+    if leader is not None:
+        tiles.append((number(leader.fitness), f"best fitness (#{leader.candidate.id})"))
+    seed = analysis.best_seed(scored)
+    if seed is not None:
+        tiles.append((number(seed.fitness), f"best seed ({seed.candidate.label})"))
+    tiles.append((f"{tokens.tokens_out:,}", "tokens written"))
+    tiles.append((_took(records), "from start to end"))
+    return tiles
+
+
+def _took(records: Records) -> str:
+    from datetime import datetime
+
+    if not records.run.finished:
+        return "unfinished"
+    span = datetime.fromisoformat(records.run.finished) - datetime.fromisoformat(records.run.created)
+    return duration(span.total_seconds())
+
+
+def _winners(winners: Sequence[Verified], objectives: Sequence[Objective], shown: set[int]) -> dict[str, Any]:
+    objective, twin = analysis.split_objective(objectives)
+    others = [item for item in objectives if objective is None or item.name != objective.name]
+    headings = [("model", False), *((words(item.name), True) for item in others)]
+    if objective is not None:
+        headings += [(f"search {words(objective.name)}", True), (words(objective.name), True), (words(twin), True)]
+    headings.append(("fitness", True))
+    rows = []
+    for item in winners:
+        cells = [number(item.metrics[o.name]) if o.name in item.metrics else "" for o in others]
+        if objective is not None:
+            cells.append(number(item.search.metrics[objective.name]) if item.search else "")
+            for name in (objective.name, twin):
+                cells.append(with_spread(item.metrics[name], item.spreads[name]) if name in item.metrics else "")
+        cells.append(number(item.fitness) if item.evaluations else "")
+        identity = f"#{item.candidate.id}" + (f" {item.candidate.label}" if item.candidate.label else "")
+        rows.append(
+            {
+                "name": identity,
+                "anchor": f"candidate-{item.candidate.id}" if item.candidate.id in shown else "",
+                "seed": not _child(item),
+                "flagged": item.flagged,
+                "failed": f"{len(item.failures)} failed: {item.failures[0].status.value}" if item.failures else "",
+                "cells": cells,
+            }
+        )
+    return {"headings": headings, "rows": rows}
+
+
+def _reasons(records: Records) -> list[tuple[str, str, int, int]]:
+    return [
+        (status.value, reason[:300], count, first)
+        for status, reasons in analysis.example_reasons(records).items()
+        for reason, count, first in reasons
+    ]
+
+
+def _codes(records: Records, scored: Sequence[Scored], winners: Sequence[Verified], task: Task) -> list[dict[str, Any]]:
+    """Choose the programs to show: verified children, best first; before verification the fittest."""
+    chosen = [item.candidate for item in winners if _child(item) and item.evaluations]
+    chosen = chosen or [item.candidate for item in analysis.best(item for item in scored if _child(item))]
+    found = {item.candidate.id: item for item in scored}
+    return [_code(records, candidate, found, task) for candidate in chosen[:_SHOWN_PROGRAMS]]
+
+
+def _code(records: Records, candidate: Candidate, found: dict[int, Scored], task: Task) -> dict[str, Any]:
+    def name(other: Candidate) -> str:
+        return f"parent #{other.id}" + (f" {other.label}" if other.label else "")
+
+    def facts(other: Candidate) -> str:
+        return metrics(found[other.id].evaluation.metrics, task.objectives) if other.id in found else ""
+
+    parents = [records.candidates[i] for i in dict.fromkeys(candidate.parents) if i in records.candidates]
+    return {
+        "id": candidate.id,
+        "facts": facts(candidate),
+        "origin": f"{candidate.operator} in round {candidate.round + 1}, from "
+        + " and ".join(f"#{parent.id} {parent.label}".strip() + f" ({facts(parent)})" for parent in parents),
+        "parents": [{"name": name(parent), "rows": side_by_side(parent.text, candidate.text)} for parent in parents],
+    }
+
+
+def _facts(records: Records) -> list[tuple[str, str]]:
+    run = records.run
+    total = analysis.totals(records.completions.values())
+    training = sum(evaluation.seconds for evaluation in records.evaluations)
+    tuning = sum(item.seconds for item in records.tunings.values())
+    models = sorted({completion.model.partition("+")[0] for completion in records.completions.values()})
+    facts = [
+        ("begun", run.created.replace("T", " ")),
+        ("finished", run.finished.replace("T", " ") or "not yet"),
+        ("nasmith", run.version),
+        ("language model", ", ".join(models) or "none asked"),
+        ("replies", f"{total.completions:,}, {total.tokens_in:,} tokens read, {total.tokens_out:,} written"),
+        ("time sampling", duration(total.seconds)),
+        ("time tuning", duration(tuning)),
+        ("time training", f"{duration(training)}, summed over workers"),
+    ]
+    if total.cost:
+        facts.append(("cost", f"${total.cost:.2f}"))
+    return facts + [(name, value) for name, value in run.environment.items()]
+
+
+def _yaml(records: Records) -> str:
+    import yaml
+
+    return yaml.safe_dump(dict(records.run.config), sort_keys=False, allow_unicode=True, width=100)
