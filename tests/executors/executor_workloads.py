@@ -18,14 +18,14 @@ class Python:
     def screen(self, text: str) -> Mapping[str, float]:
         above, _, _ = text.rpartition("-----\n")
         names: dict[str, object] = {"np": np, "facts": {"screened": 1}}
-        exec(compile(above, "<candidate>", "exec"), names)
+        exec(compile(above, "<program>", "exec"), names)
         return names["facts"]  # type: ignore[return-value]
 
     def fit(self, text: str, seed: int, splits: Sequence[str]) -> tuple[Mapping[str, object], Mapping[str, float]]:
         above, _, below = text.rpartition("-----\n")
         below = "\n" * above.count("\n") + ("\n" if above else "") + below
         names: dict[str, object] = {"np": np, "seed": seed, "splits": splits, "arrays": {}, "facts": {}}
-        exec(compile(below, "<candidate>", "exec"), names)
+        exec(compile(below, "<program>", "exec"), names)
         return names["arrays"], names["facts"]  # type: ignore[return-value]
 
 

@@ -12,8 +12,10 @@ from nasmith.types import Job, Outcome, Status
 
 __all__ = ["attempt", "packed"]
 
+_CHAIN = 8
 _LINES = 6
 _LINE_LENGTH = 300
+_PROGRAM_FILES = ("<program>", "<string>")
 _OUT_OF_MEMORY_NAMES = frozenset({"OutOfMemoryError", "XlaRuntimeError"})
 _OUT_OF_MEMORY_WORDS = ("can't allocate memory", "cannot allocate memory", "out of memory", "resource_exhausted")
 
@@ -55,8 +57,12 @@ def packed(outcome: Outcome, limit: int) -> bytes:
 
 
 def explain(error: BaseException, text: str) -> str:
-    """Return the exception's type and message, and the line of the program itself that it came from."""
-    message = f"{type(error).__name__}: {_text(error)}".rstrip(": ")
+    """Return the exception's type and message, and the line of the program itself that it came from.
+
+    Lines are found where the workload compiles the program under the file name "<program>", without anything above it.
+    """
+    name = type(error).__name__
+    message = _text(error) if name.startswith("_") else f"{name}: {_text(error)}".rstrip(": ")
     number = _line_number(error.__traceback__)
     lines = text.splitlines()
     if number is None or not 1 <= number <= len(lines):
@@ -65,19 +71,25 @@ def explain(error: BaseException, text: str) -> str:
 
 
 def _line_number(trace: TracebackType | None) -> int | None:
-    """Return the innermost line in code that came from no file, such as "<candidate>": that is the program's own."""
+    """Return the innermost line of the program itself."""
     found = None
     for frame, number in traceback.walk_tb(trace):
-        name = frame.f_code.co_filename
-        if name.startswith("<") and not name.startswith(("<frozen", "<__array_function__", "<eval_with_key")):
+        if frame.f_code.co_filename in _PROGRAM_FILES:
             found = number
     return found
 
 
-def _ran_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError) or type(error).__name__ in _OUT_OF_MEMORY_NAMES:
-        return True
-    return isinstance(error, RuntimeError | OSError) and any(word in _text(error).lower() for word in _OUT_OF_MEMORY_WORDS)
+def _ran_out_of_memory(error: BaseException | None) -> bool:
+    """Whether the exception, or one that it was raised from, says that memory ran out."""
+    for _ in range(_CHAIN):
+        if error is None:
+            return False
+        if isinstance(error, MemoryError) or type(error).__name__ in _OUT_OF_MEMORY_NAMES:
+            return True
+        if isinstance(error, RuntimeError | OSError) and any(word in _text(error).lower() for word in _OUT_OF_MEMORY_WORDS):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _text(error: BaseException) -> str:

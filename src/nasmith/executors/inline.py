@@ -30,6 +30,7 @@ class Inline:
     def __init__(self, output_mb: float = 256) -> None:
         if not output_mb > 0:
             raise ConfigError(f"output_mb must be above 0, not {output_mb!r}: it limits the size of a result")
+        self.output_mb = output_mb
         self._limit = int(output_mb * 1e6)
         self._workload: Workload | None = None
 

@@ -66,6 +66,8 @@ class Processes:
         for name, amount in (("timeout_seconds", timeout_seconds), ("memory_mb", memory_mb), ("output_mb", output_mb)):
             if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 < amount < float("inf"):
                 raise ConfigError(f"{name} must be a number above 0, not {amount!r}")
+        self.workers, self.timeout_seconds, self.memory_mb = workers, timeout_seconds, memory_mb
+        self.output_mb, self.threads = output_mb, threads
         self.slots: int = workers or _processors()
         self._limits: dict[str, Any] = {
             "timeout_seconds": float(timeout_seconds),
