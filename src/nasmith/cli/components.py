@@ -98,7 +98,7 @@ def _print(kind: Kind, entries: list[dict[str, Any]]) -> None:
 
     screen = console()
     for entry in entries:
-        screen.print(Text(entry["name"], "bold cyan").append(f"  {entry['summary']}", "default"))
+        screen.print(Text.assemble((entry["name"], "bold cyan"), f"  {entry['summary']}"))
         if not entry["options"]:
             continue
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))

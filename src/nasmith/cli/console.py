@@ -46,7 +46,7 @@ def fail(error: NasmithError) -> None:
     """Say an error on standard error: the message alone, no traceback."""
     from rich.text import Text
 
-    console(stderr=True).print(Text("error: ", "bold red").append(str(error), "default"), soft_wrap=True)
+    console(stderr=True).print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -173,8 +173,8 @@ def _log_line(event: Event, tracker: Tracker, objectives: Sequence[Objective], *
         planned = f", {plural(event.planned, 'child')} planned" if event.planned else ""
         return Text(f"{verb} run {event.run.name}: {plural(event.slots, 'worker')}{planned}", "bold")
     if isinstance(event, Evaluated) and improved and not event.replayed:
-        name = Text(f"new best #{event.candidate.id}", "green").append(f" ({event.candidate.operator}) ", "dim")
-        return name.append(_evaluated(event, objectives), "default")
+        name = (f"new best #{event.candidate.id}", "green"), (f" ({event.candidate.operator}) ", "dim")
+        return Text.assemble(*name, _evaluated(event, objectives))
     if isinstance(event, Evaluated) and event.evaluation.status is Status.ERROR and not event.replayed:
         return Text(f"error in #{event.candidate.id}: {event.evaluation.message}", "red")
     if isinstance(event, Tuned) and not event.replayed:
@@ -201,7 +201,9 @@ def _bar(done: float, total: float, label: str) -> RenderableType:
     row = Table.grid(padding=(0, 1), expand=True)
     row.add_column(ratio=1)
     row.add_column(no_wrap=True)
-    row.add_row(ProgressBar(total=max(1, total), completed=min(done, total)), label)
+    row.add_row(
+        ProgressBar(total=max(1, total), completed=min(done, total), complete_style="green", finished_style="green"), label
+    )
     return row
 
 
@@ -209,7 +211,7 @@ def _standing(event: Evaluated | None, objectives: Sequence[Objective]) -> Text:
     if event is None:
         return Text("none yet", "dim")
     name = f"#{event.candidate.id}" + (f" {event.candidate.label}" if event.candidate.label else "")
-    return Text(name + " ", "bold").append(_evaluated(event, objectives), "default")
+    return Text.assemble((name + " ", "bold"), _evaluated(event, objectives))
 
 
 def panel(tracker: Tracker, objectives: Sequence[Objective]) -> Panel:

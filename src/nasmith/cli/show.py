@@ -170,7 +170,7 @@ def _print_candidate(screen: Console, records: Records, candidate: Candidate, ta
 
     title = f"Candidate {candidate.id}" + (f", the seed {candidate.label}" if candidate.label else "")
     how = "" if candidate.operator == "seed" else f": {candidate.operator} in round {candidate.round + 1}"
-    screen.print(Text(title, "bold cyan").append(how, "default"))
+    screen.print(Text.assemble((title, "bold cyan"), how))
     for back, item in analysis.lineage(records.candidates, candidate.id)[1:]:
         screen.print(Text("  " * back + f"from #{item.id} {item.label or item.operator}", "dim"))
     heading("Evaluations")

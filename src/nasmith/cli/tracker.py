@@ -33,6 +33,7 @@ class Tracker:
     Attributes:
         limit_seconds: The run's time budget; None where it has none.
         clock: Seconds that only grow.
+        prompts: Prompts of this round.
         statuses: Children of the search by status, replayed ones included.
         busy: Submissions under way, by candidate.
         pending: What the language model was asked, by step: in words, with the number of children still to come.
@@ -99,9 +100,9 @@ class Tracker:
             self.finished = event
 
     def _note_asked(self, event: Asked) -> None:
-        self.round = event.action.round
         if isinstance(event.action, Brief):
-            self.prompts += 1
+            self.prompts = self.prompts + 1 if event.action.round == self.round else 1
+            self.round = event.action.round
             count = event.action.sampling.n
             parents = " and ".join(f"#{parent}" for parent in event.action.parents)
             self.pending[event.step] = (f"writing {count} children: {event.action.operator} of {parents}", count)

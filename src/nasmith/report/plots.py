@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["GRID", "INK", "MUTED", "STATUS_COLOURS", "Drawing", "draw_all", "styled"]
+__all__ = ["ACCENT", "GRID", "INK", "MUTED", "STATUS_COLOURS", "Drawing", "draw_all", "styled"]
 
 INK, MUTED, GRID = "#1b1f24", "#59636f", "#d5dae0"
-"""The colours that the page exchanges in the dark; no data is drawn in them but the seeds."""
+ACCENT = "#0072b2"
+"""With the three above, the colours that the page exchanges in the dark."""
 
-_BLUE, _ORANGE, _GREEN, _VERMILION, _PURPLE, _SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
+_BLUE, _ORANGE, _GREEN, _VERMILION, _PURPLE, _SKY = ACCENT, "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
 _DARK = frozenset({Status.TIMEOUT, Status.ERROR, Status.OOM})
 _OPERATOR_COLOURS = (_SKY, _ORANGE, _PURPLE, _GREEN)
 STATUS_COLOURS: Mapping[Status, str] = {

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from nasmith.report.plots import GRID, INK, MUTED, Drawing
+from nasmith.report.plots import ACCENT, GRID, INK, MUTED, Drawing
 
 __all__ = ["inline_svg"]
 
@@ -37,7 +37,7 @@ def inline_svg(drawing: Drawing) -> str:
     root.set("role", "img")
     root.set("aria-label", drawing.title)
     text = ElementTree.tostring(root, encoding="unicode")
-    for colour, name in ((INK, "ink"), (MUTED, "muted"), (GRID, "grid")):
+    for colour, name in ((INK, "ink"), (MUTED, "muted"), (GRID, "grid"), (ACCENT, "accent")):
         text = text.replace(colour, f"var(--{name})")
     return re.sub(r"'DejaVu Sans'(, [^;\"]*)?", "system-ui, sans-serif", text)
 
