@@ -21,11 +21,10 @@ from torch.optim.adamw import adamw
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["HOPELESS", "Recipe", "Trained", "resolve_device", "train"]
+_HOPELESS = ((0.1, 0.95), (0.25, 0.8), (0.5, 0.7))
+_SETTLED_SINCE, _SETTLED = 0.25, 0.02
 
-HOPELESS: tuple[tuple[float, float], ...] = ((0.1, 0.95), (0.25, 0.8), (0.5, 0.7))
-"""Early stopping: (share of the steps, share of the chance loss ln(classes)). A run whose mean training loss of the last
-interval is above the second at an evaluation point at or after the first is given up."""
+__all__ = ["Recipe", "Trained", "early_stop", "resolve_device", "train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Recipe:
         learning_rate: Of AdamW, constant.
         weight_decay: Of AdamW, on all parameters.
         evaluations: Number of evaluation points, evenly spaced, the last after the last step.
-        early_stopping: Give up runs by the rule `HOPELESS`.
+        early_stopping: Stop by the rule `early_stop`.
         threads: Processor threads of one training.
         device: "cpu", "cuda", "cuda:1", …; "auto" for CUDA where it works.
         cuda_graph: Replay one captured step on a CUDA device; falls back to eager steps where capture fails.
@@ -66,12 +65,14 @@ class Trained:
     Attributes:
         predictions: For each input set, int16 (points, n): the class with the largest logit at each evaluation point.
         states: State dicts as NumPy arrays by evaluation point: all of them, or the last alone.
+        losses: Mean training loss before each evaluation point since the one before, in nats.
         facts: steps (done), train_seconds (evaluation included), train_loss (mean of the last interval, nats), early_stopped,
             diverged and graph (whether steps were replayed from a CUDA graph): 0 or 1.
     """
 
     predictions: Mapping[str, np.ndarray]
     states: Mapping[int, Mapping[str, np.ndarray]]
+    losses: Sequence[float]
     facts: Mapping[str, float]
 
 
@@ -121,13 +122,13 @@ def train(
     facts = {
         "steps": float(done),
         "train_seconds": seconds,
-        "train_loss": watch.loss,
-        "early_stopped": float(watch.hopeless),
+        "train_loss": watch.losses[-1],
+        "early_stopped": float(watch.stopped),
         "diverged": float(watch.diverged),
         "graph": float(replayed),
     }
     predictions = {name: torch.stack(rows).numpy() for name, rows in watch.predictions.items()}
-    return Trained(predictions, watch.states, facts)
+    return Trained(predictions, watch.states, watch.losses, facts)
 
 
 def resolve_device(name: str) -> str:
@@ -137,13 +138,34 @@ def resolve_device(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def early_stop(losses: Sequence[float], *, planned: int, classes: int) -> int | None:
+    """Say after how many evaluation points a run stops early, from its training losses alone.
+
+    Args:
+        losses: Mean training loss of each interval so far, in nats.
+        planned: Number of intervals of a full training.
+        classes: Number of classes; ln(classes) is the loss of chance.
+
+    Returns:
+        The number of points, or None where nothing says to stop.
+    """
+    chance = math.log(classes)
+    for done in range(1, len(losses) + 1):
+        share = done / planned
+        if any(share >= since and losses[done - 1] > bound * chance for since, bound in _HOPELESS):
+            return done
+        if share >= _SETTLED_SINCE and losses[done - 1] < _SETTLED * chance:
+            return done
+    return None
+
+
 def _run(step: Step, batches: Iterator[tuple[torch.Tensor, torch.Tensor]], points: Sequence[int], watch: _Watch) -> int:
     """Step from point to point until the last, or until `watch` has seen enough; return the number of steps done."""
     done = 0
     for point in points:
         losses = [step(*next(batches)) for _ in range(point - done)]
         done = point
-        if watch.look(done, float(torch.stack(losses).mean())):
+        if watch.look(float(torch.stack(losses).mean())):
             break
     return done
 
@@ -218,17 +240,15 @@ class _Watch:
     keep_states: bool = False
     predictions: dict[str, list[torch.Tensor]] = field(default_factory=dict)
     states: dict[int, Mapping[str, np.ndarray]] = field(default_factory=dict)
-    loss: float = math.nan
-    points: int = 0
-    hopeless: bool = False
+    losses: list[float] = field(default_factory=list)
+    stopped: bool = False
     diverged: bool = False
 
-    def look(self, done: int, loss: float) -> bool:
-        """Evaluate after `done` steps, the mean training loss of which since the last point was `loss`; True to stop."""
+    def look(self, loss: float) -> bool:
+        """Evaluate; `loss` is the mean training loss since the last point. True to stop."""
         if not math.isfinite(loss):
             self.diverged = True
             return True
-        self.loss = loss
         self.model.eval()
         with torch.no_grad():  # not inference_mode: a model may keep a tensor that it made here
             for name, x in self.inputs.items():
@@ -236,16 +256,14 @@ class _Watch:
         self.model.train()
         if not self.keep_states:
             self.states.clear()
-        self.states[self.points] = {
+        self.states[len(self.losses)] = {
             name: value.detach().cpu().numpy().copy() for name, value in self.model.state_dict().items()
         }
-        self.points += 1
-        self.hopeless = self.recipe.early_stopping and self._is_hopeless(done, loss)
-        return self.hopeless
-
-    def _is_hopeless(self, done: int, loss: float) -> bool:
-        limit = min((bound for share, bound in HOPELESS if done >= share * self.recipe.steps), default=math.inf)
-        return done < self.recipe.steps and loss > limit * math.log(self.classes)
+        self.losses.append(loss)
+        planned = len(self.recipe.points())
+        stop = self.recipe.early_stopping and early_stop(self.losses, planned=planned, classes=self.classes) is not None
+        self.stopped = stop and len(self.losses) < planned
+        return self.stopped
 
 
 @contextmanager

@@ -198,7 +198,7 @@ class Mnist1d:
 
         states: dict[int, dict[str, np.ndarray]] = {}
         for key, value in outcome.arrays.items():
-            if key.startswith("predictions/"):
+            if key == "train_loss" or key.startswith("predictions/"):
                 continue
             kind, _, rest = key.partition("/")
             index, _, name = rest.partition("/")

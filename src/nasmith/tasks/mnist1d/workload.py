@@ -65,12 +65,14 @@ class Mnist1dWorkload:
 
         Returns:
             Arrays: `predictions/<split>`, int16 (points, m), the predicted classes; `state/<point>/<name>`, the model's state
-            at the last point, or at every point where the test set is asked for (a verification exports the best one's).
+            at the last point, or at every point where the test set is asked for (a verification exports the best one's);
+            `train_loss`, float32 (points,), for study.
             Facts: params, flops and those of `torch_training.Trained`.
 
         Raises:
             ValueError: The program is not acceptable, or its loss is not finite from the start.
         """
+        import numpy as np
         import torch
 
         from nasmith.tasks.torch_programs import build, materialize
@@ -94,4 +96,5 @@ class Mnist1dWorkload:
         arrays: dict[str, Any] = {f"predictions/{split}": rows for split, rows in trained.predictions.items()}
         for point, state in trained.states.items():
             arrays.update({f"state/{point}/{name}": value for name, value in state.items()})
+        arrays["train_loss"] = np.array(trained.losses, dtype=np.float32)
         return arrays, facts | dict(trained.facts)
