@@ -1,9 +1,9 @@
 """nasmith: search for neural architectures with a language model that learns during the search.
 
-    import nasmith
+import nasmith
 
-    result = nasmith.search("mnist1d", budget=nasmith.Budget(minutes=60))
-    print(result.best().text)
+result = nasmith.search("mnist1d", budget=nasmith.Budget(minutes=60))
+print(result.best().text)
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from nasmith.errors import RunStoppedError, SeedError, UsageError
 from nasmith.events import Asked, Evaluated, Event, Observer, Proposed, Started, Stopping, Submitted
 from nasmith.history import History
 from nasmith.proposals import Proposals, Reply
-from nasmith.propose import children
+from nasmith.propose import children, example
 from nasmith.protocols import Executor, LanguageModel, Storage, Strategy, Task
 from nasmith.seeding import derive
 from nasmith.source import canonical_hash
@@ -81,12 +82,14 @@ class Search:
     ) -> None:
         self._run, self._task, self._strategy, self._executor, self._new = run, task, strategy, executor, new
         self._storage, self._seed, self._budget, self._observers = storage, seed, budget, observers
+        self._description = task.describe()
         self.history = History(storage, run.name, new=new)
         self.trials = Trials(task, executor)
-        self._proposals = Proposals(lm, storage, self.history, task.describe())
+        self._proposals = Proposals(lm, storage, self.history, self._description)
         self._candidates: dict[int, Candidate] = {}
         self._first: dict[str, int] = {}  # the first candidate of each canonical form
-        self._lessons: dict[int, Example] = {}  # what the language model was asked and replied, by child
+        self._prompts: dict[int, str] = {}  # what the language model was shown, by child
+        self._due: deque[Evaluation] = deque()  # verdicts that needed no training, not told yet
         self._step = 0  # wishes made
         self._told = 0  # evaluations told
         self._seeds = len(task.seeds())
@@ -120,7 +123,7 @@ class Search:
                 if warm.done():
                     warm.result()  # a missing model is said at once, not after the seeds are trained
             while not self.stopped:
-                self._replay()
+                self._settle()
                 asked = self._ask()
                 waiting = [*self.trials.futures, *self._proposals.futures]
                 if waiting:
@@ -153,14 +156,16 @@ class Search:
                 for index, (label, text) in enumerate(self._task.seeds().items())
             ]
         )
-        self._replay()
+        self._settle()
 
-    def _replay(self) -> None:
-        """Tell stored evaluations: those that were told before the next stored wish was made, in the same order."""
+    def _settle(self) -> None:
+        """Tell what is known: stored evaluations up to the next stored wish, in their order; new ones after all of these."""
         limit = self.history.evaluations_before(self._step)
         backlog = self.history.backlog
         while backlog and backlog[0].candidate in self._candidates and (limit is None or self._told < limit):
             self._tell(backlog.popleft(), replayed=True)
+        while self._due and limit is None:
+            self._tell(self._due.popleft())
 
     def _ask(self) -> bool:
         """Ask the strategy for as much as keeps the language model busy; return whether it wished for anything."""
@@ -184,7 +189,7 @@ class Search:
             if isinstance(action, Brief):
                 self._proposals.propose(self._step, action, [self._candidates[parent] for parent in action.parents])
             else:
-                self._proposals.tune(self._step, action, self._lessons)
+                self._proposals.tune(self._step, action, [self._lesson(child) for child in action.candidates])
             self._step += 1
             self._receive()
         return asked
@@ -213,9 +218,11 @@ class Search:
         if self._over():
             self.trials.drop_waiting()
             self._proposals.drop_waiting()
+        self._settle()
         for _, _, evaluation in self.trials.finished():
             self._tell(evaluation)
         self._receive()
+        self._settle()
 
     def _receive(self) -> None:
         """Make candidates of the replies that have arrived."""
@@ -229,13 +236,13 @@ class Search:
             self.emit(event)
 
     def _children(self, reply: Reply) -> list[Candidate]:
-        """Number the children of a reply, and remember what the language model could learn from each."""
+        """Number the children of a reply, and remember what the language model was shown."""
         made = []
         for offset, (child, completion) in enumerate(
             zip(children(reply.planned, reply.completions), reply.completions, strict=True)
         ):
             number = len(self._candidates) + 1 + offset
-            self._lessons[number] = Example(completion.prompt, child.reply)
+            self._prompts[number] = completion.prompt
             made.append(
                 Candidate(
                     id=number,
@@ -249,6 +256,10 @@ class Search:
                 )
             )
         return made
+
+    def _lesson(self, child: int) -> Example:
+        """Return what the language model can learn from a child: to write it, given the prompt."""
+        return example(self._prompts[child], self._candidates[child].text, self._description)
 
     def _add(self, candidates: Sequence[Candidate]) -> None:
         """Store candidates, and hand to the executor those that are programs, new, and not evaluated yet."""
@@ -264,10 +275,10 @@ class Search:
             seed = derive(self._seed, "train", candidate.id)
             if not candidate.canonical:
                 reason = _explain(candidate.text)
-                self._tell(Evaluation(candidate.id, Status.INVALID, seed=seed, message=reason))
+                self._due.append(Evaluation(candidate.id, Status.INVALID, seed=seed, message=reason))
             elif twin != candidate.id:
                 reason = f"the same program as candidate {twin}"
-                self._tell(Evaluation(candidate.id, Status.DUPLICATE, seed=seed, message=reason))
+                self._due.append(Evaluation(candidate.id, Status.DUPLICATE, seed=seed, message=reason))
             else:
                 self.trials.submit(candidate, seed)
                 self.emit(Submitted(candidate))

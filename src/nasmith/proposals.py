@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -85,16 +85,15 @@ class Proposals:
             self._calls.append(_Call(step, first, brief.round, planned, future, stored is not None))
             first += planned.request.n
 
-    def tune(self, step: int, tune: Tune, lessons: Mapping[int, Example]) -> None:
-        """Have the model learn from what it replied, or load what it learned before."""
+    def tune(self, step: int, tune: Tune, lessons: list[Example]) -> None:
+        """Have the model learn, or load what it learned before."""
         stored = self._history.tuning(step)
         call: Callable[[], Tuning]
         if stored is not None:
             call = partial(self._relearn, stored)
         elif isinstance(self._lm, TunableLanguageModel):
             path = self._storage.folder(self._history.run) / f"adapter-{tune.round}.safetensors"
-            examples = [lessons[candidate] for candidate in tune.candidates]
-            call = partial(self._lm.tune, tune, examples, path, partial(self._report, tune.round))
+            call = partial(self._lm.tune, tune, lessons, path, partial(self._report, tune.round))
         else:
             call = partial(Tuning, tune.round, 0, message=f"{self._lm.name} cannot be tuned")
         self._calls.append(_Call(step, 0, tune.round, None, self._lane.submit(call), stored is not None))

@@ -6,7 +6,7 @@ Everything here is a function of the brief, the parents' texts and the replies, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 
@@ -36,7 +36,7 @@ class Planned:
     parents: tuple[int, ...]
     head: str
     tail: str = ""
-    helpers: Mapping[str, str] = MappingProxyType({})
+    helpers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +116,28 @@ def crossover(
 
 
 def infill(
-    brief: Brief, parents: Sequence[Candidate], description: Description, max_tokens: int | None = None
+    brief: Brief,
+    parents: Sequence[Candidate],
+    description: Description,
+    max_tokens: int | None = None,
+    *,
+    samples_per_hole: int = 2,
+    lines: int = 1,
+    replaced: int = 1,
+    examples: int = 1,
 ) -> list[Planned]:
-    """Ask for one line of one parent anew, given the program before it; several lines are tried, each a few times."""
+    """Ask for a few lines of one parent anew, given the program before them; several places are tried, each a few times.
+
+    Args:
+        brief: What the strategy wants.
+        parents: One of them, drawn by the brief's seed, is rewritten.
+        description: The task's.
+        max_tokens: Limit of one reply.
+        samples_per_hole: Replies at one place.
+        lines: Lines that a reply may hold.
+        replaced: Layers that a reply stands for; with 0 it is inserted.
+        examples: Other parents that stand before the rewritten one in the prompt.
+    """
     random = generator(brief.sampling.seed, "infill")
     order = list(range(len(parents)))
     random.shuffle(order)
@@ -126,27 +145,29 @@ def infill(
     found = holes(rewritten.text)
     if not found:
         return crossover(brief, parents, description, max_tokens)
-    chosen = sorted(random.sample(range(len(found)), min(len(found), max(1, brief.sampling.n // _SAMPLES_PER_HOLE))))
-    lines = rewritten.text.splitlines()
-    ids = tuple(dict.fromkeys(parents[place].id for place in order))
-    before = "".join(_shown(brief.facts[place], parents[place].text) + "\n" for place in reversed(order[1:]))
+    chosen = sorted(random.sample(range(len(found)), min(len(found), max(1, brief.sampling.n // samples_per_hole))))
+    text = rewritten.text.splitlines()
+    shown = [place for place in order[1 : 1 + examples]]
+    ids = tuple(dict.fromkeys(parents[place].id for place in (order[0], *shown)))
+    before = "".join(_shown(brief.facts[place], parents[place].text) + "\n" for place in reversed(shown))
     planned = []
-    for place, hole in enumerate(found[index] for index in chosen):
+    for place, index in enumerate(chosen):
         n = brief.sampling.n // len(chosen) + (place < brief.sampling.n % len(chosen))
-        head, tail = "\n".join(lines[: hole.start]), "\n" + "\n".join(lines[hole.end :])
+        hole = found[index]
+        last = found[min(index + replaced, len(found)) - 1].end if replaced else hole.start
+        head, tail = "\n".join(text[: hole.start]), "\n" + "\n".join(text[last:])
         request = Request(
             prompt=before + _header(brief.target) + head,
             n=n,
             temperature=brief.sampling.temperature,
             seed=derive(brief.sampling.seed, "hole", place),
-            max_tokens=max_tokens or 64,
-            stop=end_of_lines,
+            max_tokens=max_tokens or 64 * lines,
+            stop=partial(end_of_lines, lines=lines),
         )
         planned.append(Planned(request, "infill", ids, head, tail))
     return planned
 
 
-_SAMPLES_PER_HOLE = 2
 _Operator = Callable[[Brief, Sequence[Candidate], Description, int | None], list[Planned]]
 OPERATORS: Mapping[str, _Operator] = MappingProxyType({"crossover": crossover, "infill": infill})
 """How children can be made from parents, by the name that briefs use."""

@@ -1,0 +1,191 @@
+"""Whole searches on the toy task: what is stored, that a killed run resumes exactly, that a stop loses nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+import nasmith
+from nasmith.api import open_storage
+from nasmith.errors import SeedError, UsageError
+from nasmith.events import Evaluated, Finished, Proposed, Replied, Stopping, Tuned
+from nasmith.executors.inline import Inline
+from nasmith.strategies.evoprompting import EvoPrompting
+from nasmith.testing import ToyLM, ToyTask
+from nasmith.types import Status
+
+SCRIPT = """
+import os, signal, sys
+import nasmith
+from nasmith.api import open_storage
+from nasmith.executors.inline import Inline
+from nasmith.strategies.evoprompting import EvoPrompting
+from nasmith.testing import ToyLM, ToyTask
+
+storage, log, kill_at = sys.argv[1], sys.argv[2], int(sys.argv[3])
+count = 0
+
+def observer(event):
+    global count
+    count += 1
+    if count == kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if os.path.exists(storage) and open_storage(storage).runs():
+    nasmith.resume("run", storage, observers=[observer])
+else:
+    nasmith.search(
+        ToyTask(), ToyLM(log=log), EvoPrompting(rounds=3, prompts=3, samples=4, survivors=3), Inline(), storage,
+        name="run", seed=7, verify=nasmith.Verification(best=2), observers=[observer],
+    )
+"""
+
+
+def toy_search(storage, **options):
+    settings = {"seed": 7, "name": "run", "verify": nasmith.Verification(best=2), **options}
+    strategy = settings.pop("strategy", None) or EvoPrompting(rounds=3, prompts=3, samples=4, survivors=3)
+    lm = settings.pop("lm", None) or ToyLM()
+    return nasmith.search(ToyTask(), lm, strategy, settings.pop("executor", None) or Inline(), storage, **settings)
+
+
+def records(storage, run="run"):
+    """All that must be the same in an interrupted run and in one left alone; not the order of parallel evaluations, not times."""
+    opened = open_storage(storage)
+    return (
+        opened.candidates(run),
+        sorted((replace(e, seconds=0.0) for e in opened.evaluations(run)), key=lambda e: (e.purpose, e.candidate, e.seed)),
+        {key: replace(value, seconds=0.0) for key, value in opened.completions(run).items()},
+        {step: replace(tuning, seconds=0.0) for step, tuning in opened.tunings(run).items()},
+        [action for _, action in opened.asked(run)],
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    storage = tmp_path_factory.mktemp("undisturbed") / "runs.sqlite3"
+    events = []
+    toy_search(storage, observers=[events.append])
+    return records(storage), events
+
+
+def test_every_child_is_a_candidate_and_has_one_evaluation(undisturbed):
+    (candidates, evaluations, completions, tunings, asked), _ = undisturbed
+    assert [c.id for c in candidates] == list(range(1, 2 + 36 + 1))
+    searched = [e for e in evaluations if e.purpose == "search"]
+    assert sorted(e.candidate for e in searched) == [c.id for c in candidates]
+    assert len(completions) == 36
+    assert len(tunings) == 2
+    assert len(asked) == 9 + 2
+    assert {e.status for e in searched} >= {Status.OK, Status.INVALID}
+    assert all(bool(e.metrics) == (e.status is Status.OK) for e in evaluations)
+
+
+def test_events_come_in_order_and_end_with_finished(undisturbed):
+    _, events = undisturbed
+    kinds = [type(event) for event in events]
+    assert kinds.index(Replied) < kinds.index(Proposed, kinds.index(Replied)) < kinds.index(Tuned)
+    assert isinstance(events[-1], Finished)
+    assert events[-1].complete
+
+
+def test_winners_and_seeds_are_verified_on_new_seeds_and_their_weights_are_kept(undisturbed, tmp_path):
+    (_, evaluations, *_), _ = undisturbed
+    result = toy_search(tmp_path / "runs.sqlite3")
+    best = result.best()
+    verified = result.verified(best)
+    assert len(verified) == 3
+    assert all("test_error" in metrics for metrics in verified)
+    trained = {e.seed for e in evaluations if e.candidate == best.id}
+    assert len(trained) == 4
+    assert len(result.verified(result.candidates[1])) == 3
+    files = {e.weights for e in result.evaluations if e.purpose == "verify"}
+    assert all((result.storage.folder("run") / name).stat().st_size for name in files)
+
+
+def test_the_best_beats_every_other_child(undisturbed, tmp_path):
+    result = toy_search(tmp_path / "runs.sqlite3")
+    best = result.metrics(result.best())["fitness"]
+    others = [result.metrics(c).get("fitness") for c in result.candidates.values() if c.step >= 0]
+    assert best == max(f for f in others if f is not None)
+    assert result.front()
+
+
+@pytest.mark.parametrize("kill_at", [2, 5, 8, 13, 21, 34, 55, 80, 100, 110])
+def test_a_killed_run_resumes_to_the_same_records(undisturbed, tmp_path, kill_at):
+    storage, log = tmp_path / "runs.sqlite3", tmp_path / "calls.jsonl"
+
+    def attempt(at):
+        command = [sys.executable, "-c", SCRIPT, str(storage), str(log), str(at)]
+        return subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        )
+
+    assert attempt(kill_at).returncode == -signal.SIGKILL
+    opened = open_storage(storage)
+    stored = opened.completions("run") if opened.runs() else {}
+    before = log.read_text().splitlines() if log.exists() else []
+    done = attempt(0)
+    assert done.returncode == 0, done.stderr
+    assert records(storage) == undisturbed[0]
+    again = [json.loads(line) for line in log.read_text().splitlines()[len(before) :]]
+    asked_again = sum(call["n"] for call in again if call["kind"] == "complete")
+    assert asked_again == 36 - len(stored)
+
+
+def test_a_stop_finishes_what_runs_and_the_run_resumes(undisturbed, tmp_path):
+    storage = tmp_path / "runs.sqlite3"
+    seen = []
+
+    def interrupt(event):
+        seen.append(event)
+        if isinstance(event, Evaluated) and event.candidate.id == 12:
+            signal.raise_signal(signal.SIGINT)
+
+    result = toy_search(storage, observers=[interrupt])
+    assert not result.run.finished
+    assert isinstance(seen[-1], Finished)
+    assert not seen[-1].complete
+    assert any(isinstance(event, Stopping) for event in seen) or len(result.candidates) < 38
+    assert nasmith.resume("run", storage).run.finished
+    assert records(storage) == undisturbed[0]
+
+
+def test_a_budget_of_evaluations_is_kept_to_the_child(tmp_path):
+    result = toy_search(tmp_path / "runs.sqlite3", budget=nasmith.Budget(evaluations=10))
+    assert len(result.candidates) == 2 + 10
+    assert result.run.finished
+
+
+def test_a_finished_run_and_a_taken_name_are_refused(tmp_path):
+    storage = tmp_path / "runs.sqlite3"
+    toy_search(storage, budget=nasmith.Budget(evaluations=4))
+    with pytest.raises(UsageError, match="finished"):
+        nasmith.resume("run", storage)
+    with pytest.raises(UsageError, match="there is a run named 'run' already"):
+        toy_search(storage)
+
+
+def test_a_seed_that_does_not_build_is_named_before_anything_is_stored(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        ToyTask, "seeds", lambda self: {"good": "def Model():\n    return [1]\n", "bad": "def Model():\n    return 3\n"}
+    )
+    storage = tmp_path / "runs.sqlite3"
+    with pytest.raises(SeedError, match="seed 'bad' of task 'toy' does not build: .*list of positive integers"):
+        toy_search(storage)
+    assert open_storage(storage).runs() == []
+
+
+def test_runs_are_numbered_where_no_name_is_given(tmp_path):
+    storage = tmp_path / "runs.sqlite3"
+    names = [toy_search(storage, name=None, budget=nasmith.Budget(evaluations=4)).run.name for _ in range(2)]
+    assert names == ["toy-1", "toy-2"]
+
+
+def test_a_model_that_cannot_be_tuned_is_said_in_the_tuning(tmp_path, monkeypatch):
+    monkeypatch.delattr(ToyLM, "tune")
+    result = toy_search(tmp_path / "runs.sqlite3")
+    assert [t.message for t in result.storage.tunings("run").values()] == ["toy cannot be tuned"] * 2

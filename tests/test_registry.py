@@ -1,0 +1,48 @@
+import inspect
+
+import pytest
+
+from nasmith import registry
+from nasmith.errors import ConfigError, UnknownNameError, UsageError
+from nasmith.strategies.evoprompting import EvoPrompting
+from nasmith.testing import ToyTask
+
+
+def test_the_built_in_components_are_found_by_entry_point():
+    assert "mnist1d" in registry.names("tasks")
+    assert {"evoprompting", "few-shot"} <= set(registry.names("strategies"))
+
+
+def test_an_unknown_name_lists_the_valid_ones_and_the_nearest():
+    with pytest.raises(UnknownNameError, match=r"unknown strategy 'evopromting'. Did you mean 'evoprompting'\?.*few-shot"):
+        registry.load("strategies", "evopromting")
+
+
+def test_a_component_can_be_named_by_module_and_class():
+    assert isinstance(registry.create("tasks", "nasmith.testing:ToyTask", {"delay_seconds": 1}), ToyTask)
+    with pytest.raises(UsageError, match="cannot load task 'nasmith.testing:Nothing'"):
+        registry.load("tasks", "nasmith.testing:Nothing")
+
+
+def test_an_unknown_option_names_the_nearest():
+    with pytest.raises(UnknownNameError, match=r"unknown option of strategy 'evoprompting' 'round'. Did you mean 'rounds'"):
+        registry.create("strategies", "evoprompting", {"round": 3})
+
+
+def test_an_option_of_the_wrong_type_is_refused_with_what_came():
+    with pytest.raises(ConfigError, match=r"option 'rounds' of strategy 'evoprompting'.*got 'two'"):
+        registry.create("strategies", "evoprompting", {"rounds": "two"})
+
+
+def test_describe_and_create_are_inverse():
+    made = EvoPrompting(rounds=3, temperatures=(0.1, 0.2), operators={"infill": 1.0})
+    described = registry.describe("strategies", made)
+    assert described["name"] == "evoprompting"
+    again = registry.create("strategies", described["name"], described["options"])
+    assert registry.describe("strategies", again) == described
+
+
+def test_options_show_defaults():
+    assert registry.options("strategies", "evoprompting")["rounds"][1] == 10
+    assert registry.options("strategies", "evoprompting")["operators"][1] is None
+    assert inspect.Parameter.empty not in [default for _, default in registry.options("strategies", "few-shot").values()]

@@ -1,0 +1,72 @@
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+
+from nasmith.errors import RunStoppedError
+from nasmith.testing import ToyTask
+from nasmith.trials import Trials
+from nasmith.types import Candidate, Outcome, Status
+
+CANDIDATE = Candidate(3, "def Model():\n    return [5]\n")
+
+
+class Canned:
+    """An executor that hands back outcomes in order."""
+
+    slots = 1
+
+    def __init__(self, *outcomes):
+        self.outcomes, self.jobs = list(outcomes), []
+
+    def submit(self, job):
+        self.jobs.append(job)
+        future = Future()
+        future.set_result(self.outcomes.pop(0))
+        return future
+
+
+def outcome(**arrays):
+    return Outcome(Status.OK, {"predictions/val": np.ones(4), "state/widths": np.ones(2), **arrays}, {"steps": 9.0}, 1.5)
+
+
+def run(executor, purpose="search"):
+    trials = Trials(ToyTask(), executor)
+    trials.submit(CANDIDATE, 11, purpose)
+    finished = []
+    while trials.futures:
+        finished += [evaluation for _, _, evaluation in trials.finished()]
+    return finished[0]
+
+
+def test_a_good_outcome_is_scored_here_and_carries_fitness():
+    evaluation = run(Canned(outcome()))
+    assert (evaluation.status, evaluation.seed, evaluation.fidelity, evaluation.seconds) == (Status.OK, 11, 9, 1.5)
+    assert evaluation.metrics == {"params": 2.0, "val_error": 0.0, "fitness": 0.0}
+
+
+def test_a_verification_asks_for_the_test_set_as_well():
+    executor = Canned(outcome(**{"predictions/test": np.zeros(4)}))
+    assert run(executor, "verify").metrics["test_error"] == 1.0
+    assert executor.jobs[0].splits == ("val", "test")
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.INVALID, Status.TIMEOUT, Status.OOM, Status.KILLED])
+def test_only_ok_carries_metrics(status):
+    evaluation = run(Canned(Outcome(status, outcome().arrays, message="why")))
+    assert (evaluation.status, evaluation.metrics, evaluation.message) == (status, {}, "why")
+
+
+def test_a_metric_that_is_not_finite_makes_the_candidate_invalid():
+    evaluation = run(Canned(outcome(**{"predictions/val": np.array([np.nan])})))
+    assert (evaluation.status, evaluation.metrics) == (Status.INVALID, {})
+    assert "not finite" in evaluation.message
+
+
+def test_our_own_failure_is_tried_again_and_leaves_no_trace():
+    assert run(Canned(Outcome(Status.ERROR, message="lost"), Outcome(Status.ERROR), outcome())).status is Status.OK
+
+
+def test_our_own_failure_three_times_stops_the_run_with_the_cause():
+    with pytest.raises(RunStoppedError, match="candidate 3 could not be evaluated in 3 attempts.*no space"):
+        run(Canned(*[Outcome(Status.ERROR, message="no space")] * 3))
