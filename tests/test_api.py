@@ -53,7 +53,7 @@ def toy_search(storage, **options):
 
 
 def records(storage, run="run"):
-    """All that must be the same in an interrupted run and in one left alone; not the order of parallel evaluations, not times."""
+    """All that must be the same in an interrupted run and in one left alone: not times, not the order of parallel trainings."""
     opened = open_storage(storage)
     return (
         opened.candidates(run),
@@ -174,7 +174,7 @@ def test_a_seed_that_does_not_build_is_named_before_anything_is_stored(tmp_path,
         ToyTask, "seeds", lambda self: {"good": "def Model():\n    return [1]\n", "bad": "def Model():\n    return 3\n"}
     )
     storage = tmp_path / "runs.sqlite3"
-    with pytest.raises(SeedError, match="seed 'bad' of task 'toy' does not build: .*list of positive integers"):
+    with pytest.raises(SeedError, match=r"seed 'bad' of task 'toy' does not build: .*list of positive integers"):
         toy_search(storage)
     assert open_storage(storage).runs() == []
 

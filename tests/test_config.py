@@ -9,7 +9,8 @@ TOY = {"task": "nasmith.testing:ToyTask", "lm": "nasmith.testing:ToyLM"}
 def test_flags_win_over_settings_and_settings_over_the_file(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text(
-        "task: nasmith.testing:ToyTask\nlm: nasmith.testing:ToyLM\nstrategy: {name: evoprompting, options: {rounds: 2, prompts: 3}}\nseed: 4\n"
+        "task: nasmith.testing:ToyTask\nlm: nasmith.testing:ToyLM\nseed: 4\n"
+        "strategy: {name: evoprompting, options: {rounds: 2, prompts: 3}}\n"
     )
     config = resolve(
         file=file, settings=["rounds=5", "strategy.samples=7"], flags={"strategy.samples": 8, "task.delay_seconds": None}
@@ -36,7 +37,8 @@ def test_settings_reach_budget_and_verification():
         ("task: [\n", r"run.yaml:2: not valid YAML"),
         ("- a\n", r"run.yaml:1: a configuration is a mapping"),
         (
-            "task: nasmith.testing:ToyTask\nlm: nasmith.testing:ToyLM\nstrategy:\n  name: evoprompting\n  options: {round: 3}\n",
+            "task: nasmith.testing:ToyTask\nlm: nasmith.testing:ToyLM\n"
+            "strategy:\n  name: evoprompting\n  options: {round: 3}\n",
             r"run.yaml:3: unknown option of strategy 'evoprompting' 'round'",
         ),
     ],
@@ -68,5 +70,5 @@ def test_a_broken_setting_is_refused(setting, message):
 
 
 def test_no_task_is_said_with_the_valid_ones():
-    with pytest.raises(ConfigError, match="no task was named.*mnist1d"):
+    with pytest.raises(ConfigError, match=r"no task was named.*mnist1d"):
         resolve()

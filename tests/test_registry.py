@@ -20,7 +20,7 @@ def test_an_unknown_name_lists_the_valid_ones_and_the_nearest():
 
 def test_a_component_can_be_named_by_module_and_class():
     assert isinstance(registry.create("tasks", "nasmith.testing:ToyTask", {"delay_seconds": 1}), ToyTask)
-    with pytest.raises(UsageError, match="cannot load task 'nasmith.testing:Nothing'"):
+    with pytest.raises(UsageError, match=r"cannot load task 'nasmith.testing:Nothing'"):
         registry.load("tasks", "nasmith.testing:Nothing")
 
 

@@ -68,5 +68,5 @@ def test_our_own_failure_is_tried_again_and_leaves_no_trace():
 
 
 def test_our_own_failure_three_times_stops_the_run_with_the_cause():
-    with pytest.raises(RunStoppedError, match="candidate 3 could not be evaluated in 3 attempts.*no space"):
+    with pytest.raises(RunStoppedError, match=r"candidate 3 could not be evaluated in 3 attempts.*no space"):
         run(Canned(*[Outcome(Status.ERROR, message="no space")] * 3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -134,11 +135,14 @@ def search(
     taken = {run.name for run in opened.runs()}
     if name in taken:
         raise UsageError(f"there is a run named {name!r} already. Resume it (nasmith resume {name}) or choose another name.")
-    if name is None:
-        count = 1
-        while (name := f"{parts['task'].name}-{count}") in taken:
-            count += 1
-    run = Run(name, config, version("nasmith"), _environment(), datetime.now(UTC).isoformat(timespec="seconds"))
+    numbered = (f"{parts['task'].name}-{count}" for count in itertools.count(1))
+    run = Run(
+        name or next(number for number in numbered if number not in taken),
+        config,
+        version("nasmith"),
+        _environment(),
+        datetime.now(UTC).isoformat(timespec="seconds"),
+    )
     return _execute(run, parts, opened, seed, budget, verify, observers, new=True)
 
 

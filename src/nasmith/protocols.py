@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from nasmith.types import (
     Brief,
@@ -129,7 +129,7 @@ class Task(Protocol):
     def fitness(self, metrics: Mapping[str, float]) -> float:
         """One number that orders candidates; higher is better. The loop stores it as the metric "fitness"."""
 
-    def best_state(self, outcome: Outcome) -> Mapping[str, object]:
+    def best_state(self, outcome: Outcome) -> Mapping[str, Any]:
         """Return the state (NumPy arrays by parameter name) at the outcome's best validation point."""
 
 

@@ -76,7 +76,7 @@ def test_a_program_once_chosen_as_a_parent_is_never_one_again():
 
 def test_children_at_or_above_the_error_threshold_are_dropped():
     strategy = started(survivors=10)
-    _, number = play_round(strategy, 3, lambda n: scored(n, 1, 0.5 if n != 7 else 0.4))
+    play_round(strategy, 3, lambda n: scored(n, 1, 0.5 if n != 7 else 0.4))
     shown = {parent for action in asks(strategy) if isinstance(action, Brief) for parent in action.parents}
     assert shown == {7}
 
