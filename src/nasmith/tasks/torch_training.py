@@ -21,9 +21,6 @@ from torch.optim.adamw import adamw
 if TYPE_CHECKING:
     import numpy as np
 
-_HOPELESS = ((0.1, 0.95), (0.25, 0.8), (0.5, 0.7))
-_SETTLED_SINCE, _SETTLED = 0.25, 0.02
-
 __all__ = ["Recipe", "Trained", "early_stop", "resolve_device", "train"]
 
 
@@ -75,6 +72,10 @@ class Trained:
     losses: Sequence[float]
     facts: Mapping[str, float]
 
+
+# The rule of `early_stop`: (share of the training, share of the loss of chance above which a run is hopeless from then on).
+_HOPELESS = ((0.1, 0.95), (0.25, 0.8), (0.5, 0.7))
+_HALF, _SETTLED, _STALLED, _PATIENCE = 0.5, 0.05, 0.95, 2
 
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Trains on one batch (inputs, labels) and returns its loss, detached."""
@@ -141,6 +142,10 @@ def resolve_device(name: str) -> str:
 def early_stop(losses: Sequence[float], *, planned: int, classes: int) -> int | None:
     """Say after how many evaluation points a run stops early, from its training losses alone.
 
+    A run stops when it is hopeless (its loss is above a share of the loss of chance, which sinks as it goes), or, in its
+    second half, when there is little left to learn: its loss is near 0, or the last two intervals are not 5% below the best
+    before them. The limits were set on one set of models of `benchmarks/training.py`, which measures them on another.
+
     Args:
         losses: Mean training loss of each interval so far, in nats.
         planned: Number of intervals of a full training.
@@ -151,10 +156,11 @@ def early_stop(losses: Sequence[float], *, planned: int, classes: int) -> int | 
     """
     chance = math.log(classes)
     for done in range(1, len(losses) + 1):
-        share = done / planned
-        if any(share >= since and losses[done - 1] > bound * chance for since, bound in _HOPELESS):
-            return done
-        if share >= _SETTLED_SINCE and losses[done - 1] < _SETTLED * chance:
+        share, last = done / planned, losses[done - 1]
+        hopeless = any(share >= since and last > limit * chance for since, limit in _HOPELESS)
+        settled = last < _SETTLED * chance
+        stalled = done > _PATIENCE and min(losses[done - _PATIENCE : done]) > _STALLED * min(losses[: done - _PATIENCE])
+        if hopeless or (share >= _HALF and (settled or stalled)):
             return done
     return None
 
