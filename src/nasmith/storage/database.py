@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,6 @@ from nasmith.errors import ConfigError, MissingDependencyError, StorageError
 from nasmith.storage.schema import HEAD, alembic_version, meta, metadata
 
 __all__ = ["Database", "upgrade"]
-
-# SQLite's primary result codes, https://www.sqlite.org/rescode.html
-_BUSY, _LOCKED, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB = 5, 6, 8, 10, 11, 13, 14, 26
 
 _ADVISORY_LOCK = 0x6E61736D  # "nasm": PostgreSQL's lock for making the tables, any number that others do not use
 
@@ -115,7 +113,7 @@ class Database:
         except DBAPIError as error:
             wal = path.with_name(path.name + "-wal")
             unwritten = wal.exists() and wal.stat().st_size > 0  # immutable would not see what it holds
-            if _code(error) not in (_CANTOPEN, _READONLY) or unwritten:
+            if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or unwritten:
                 engine.dispose()
                 raise
             engine.dispose()
@@ -152,7 +150,6 @@ class Database:
             return
         if self._sqlite and self.path is not None:
             self._use_wal(engine)
-        # Even where nothing has to be changed this finds out now, not after hours, that nothing can be written.
         with engine.execution_options(write=True).begin() as connection:
             if not self._sqlite:
                 connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
@@ -161,6 +158,8 @@ class Database:
                 _create(connection)
             elif revision != HEAD:
                 upgrade(connection)
+            else:  # changes nothing, but finds out now, not after hours, that nothing can be written
+                connection.execute(sa.delete(meta).where(sa.false()))
 
     def _revision(self, connection: sa.Connection) -> tuple[str | None, bool]:
         """The schema's revision, and whether there are no tables at all.
@@ -184,15 +183,15 @@ class Database:
         return revision, False
 
     def _use_wal(self, engine: sa.Engine) -> None:
-        with engine.connect() as connection:
-            driver = connection.connection.dbapi_connection  # outside a transaction, as this pragma demands
-            assert driver is not None
-            cursor = driver.cursor()
-            try:
-                if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                    cursor.execute("PRAGMA journal_mode=WAL")  # stays in the file; refused by some network folders
-            except engine.dialect.loaded_dbapi.DatabaseError as error:
-                raise DatabaseError("PRAGMA journal_mode=WAL", None, error) from error
+        connection = engine.raw_connection()  # outside a transaction, as the pragma demands
+        try:
+            cursor = connection.cursor()
+            if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                cursor.execute("PRAGMA journal_mode=WAL")  # stays in the file; refused by some network folders
+        except sqlite3.DatabaseError as error:
+            raise DatabaseError("PRAGMA journal_mode=WAL", None, error) from error
+        finally:
+            connection.close()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -205,26 +204,26 @@ class Database:
 
     def _explain(self, error: DBAPIError) -> str:
         match _code(error):
-            case 5 | 6:  # _BUSY, _LOCKED
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
                 return (
                     f"{self.where} is locked by another program, and was for {self._timeout_seconds:g} s. "
                     "Close that program, or choose another database."
                 )
-            case 8:  # _READONLY
+            case sqlite3.SQLITE_READONLY:
                 return (
                     f"{self.where} is read-only (the file, its folder, or the disk); nothing was written. "
                     "Make it writable or choose another database."
                 )
-            case 13:  # _FULL
+            case sqlite3.SQLITE_FULL:
                 return (
                     f"disk full: {self.where} has no room for another record. What was stored before is safe. "
                     "Free some space, then resume the run."
                 )
-            case 14:  # _CANTOPEN
+            case sqlite3.SQLITE_CANTOPEN:
                 return f"cannot open {self.where}: no permission for the file or its folder, or it is a folder itself"
-            case 11 | 26:  # _CORRUPT, _NOTADB
+            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
                 return f"{self.where} is not a database, or is damaged; nothing was written. Choose another one."
-            case 10:  # _IOERR
+            case sqlite3.SQLITE_IOERR:
                 return (
                     f"the disk under {self.where} fails ({error.orig}); what was stored before is safe. Free space or check it."
                 )

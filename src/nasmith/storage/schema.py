@@ -19,6 +19,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -50,7 +51,8 @@ _ESCAPED = "\x01"
 class Exact(TypeDecorator[str]):
     """Text that comes back as it went in, whatever a language model wrote.
 
-    PostgreSQL refuses NUL and no database takes half a surrogate pair: such text is stored as JSON behind a mark.
+    PostgreSQL refuses NUL and no database takes half a surrogate pair: such text is stored with Python's escapes,
+    behind a mark.
     """
 
     impl = Text
@@ -60,14 +62,13 @@ class Exact(TypeDecorator[str]):
         """Escape what the database could not hold."""
         if value is None or not (value.startswith(_ESCAPED) or "\x00" in value or _has_surrogate(value)):
             return value
-        return _ESCAPED + json.dumps(value)
+        return _ESCAPED + value.encode("unicode_escape").decode("ascii")
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
         """Undo the escape."""
         if value is None or not value.startswith(_ESCAPED):
             return value
-        text: str = json.loads(value[1:])
-        return text
+        return value[1:].encode("ascii").decode("unicode_escape")
 
 
 class Json(TypeDecorator[Any]):
@@ -217,6 +218,7 @@ tunings = Table(
 alembic_version = Table(
     "alembic_version",
     MetaData(),  # alembic owns this table: it is no part of what migrations compare
-    Column("version_num", String(32), primary_key=True),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
 """The database's revision. Written by hand for a new database, exactly as alembic would."""
