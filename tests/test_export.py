@@ -54,7 +54,7 @@ def test_a_candidate_that_was_not_verified_is_refused_with_those_that_were(
 ) -> None:
     folder = recorded_storage.folder("quiet-otter")
     unverified = next(i for i in records.candidates if not any(e.purpose == "verify" for e in records.of(i)))
-    with pytest.raises(UsageError, match="was not verified.*Verified: .*4"):
+    with pytest.raises(UsageError, match=r"was not verified.*Verified: .*4"):
         export_model(records, Mnist1d(), folder, tmp_path, unverified)
     with pytest.raises(UnknownNameError, match="1 to 44"):
         export_model(records, Mnist1d(), folder, tmp_path, 999)

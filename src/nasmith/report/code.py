@@ -18,21 +18,23 @@ class Row:
 
 
 def _lines(text: str) -> list[str]:
+    """Split at line feeds alone: what else ends a line for Python would not for Pygments."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
+
+
+def _highlighted(lines: list[str]) -> list[str]:
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import PythonLexer
 
-    lexer = PythonLexer(stripnl=False, ensurenl=True)
-    html: str = highlight(text.rstrip() + "\n", lexer, HtmlFormatter(nowrap=True))
-    return html.splitlines()
+    html: str = highlight("\n".join(lines) + "\n", PythonLexer(stripnl=False), HtmlFormatter(nowrap=True))
+    return html.removesuffix("\n").split("\n")
 
 
 def side_by_side(left: str, right: str) -> list[Row]:
     """Return the lines of two programs, the equal ones next to each other."""
-    texts = left.rstrip().splitlines(), right.rstrip().splitlines()
-    shown = _lines(left), _lines(right)
-    if [len(side) for side in shown] != [len(side) for side in texts]:  # other line ends inside strings: mark nothing
-        texts = shown
+    texts = _lines(left), _lines(right)
+    shown = _highlighted(texts[0]), _highlighted(texts[1])
     rows = []
     for kind, i, j, k, m in SequenceMatcher(None, *texts, autojunk=False).get_opcodes():
         for step in range(max(j - i, m - k)):

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from nasmith import analysis
+from nasmith.errors import ConfigError
+from nasmith.protocols import Storage
+from nasmith.report.page import render, write_report
+from nasmith.tasks.mnist1d import Mnist1d
+from nasmith.types import Status
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.fixture
+def records(recorded_storage: Storage) -> analysis.Records:
+    return analysis.read(recorded_storage, "quiet-otter")
+
+
+@pytest.fixture(scope="module")
+def page(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    from nasmith.storage.sql import Sql
+
+    storage = Sql(recorded, read_only=True)
+    written = write_report(analysis.read(storage, "quiet-otter"), Mnist1d(), tmp_path_factory.mktemp("page"))
+    storage.close()
+    assert all(path.stat().st_size > 1000 for path in written)
+    return written[0].read_text(encoding="utf-8")
+
+
+def test_the_page_loads_nothing(page: str) -> None:
+    tags = Tags()
+    tags.feed(page)
+    for tag, attributes in tags.found:
+        assert tag not in {"link", "iframe", "img", "object", "embed"}
+        for name in ("src", "href"):
+            assert (attributes.get(name) or "#").startswith("#")
+    assert "url(http" not in page and "@import" not in page
+    assert "default-src 'none'" in page
+
+
+def test_what_a_candidate_wrote_is_text_and_not_markup(records: analysis.Records) -> None:
+    hostile = "<script>alert(1)</script>"
+    candidates = {
+        i: replace(c, text=f"def Model():\n    return '{hostile}'\n", label=hostile if c.label else "", operator=c.operator)
+        for i, c in records.candidates.items()
+    }
+    evaluations = tuple(e if e.status is Status.OK else replace(e, message=f"raises {hostile}") for e in records.evaluations)
+    environment = {"python": hostile}
+    changed = replace(
+        records, candidates=candidates, evaluations=evaluations, run=replace(records.run, environment=environment, name=hostile)
+    )
+    page = render(changed, Mnist1d())
+    assert hostile not in page and "&lt;script&gt;" in page
+    tags = Tags()
+    tags.feed(page)
+    assert [tag for tag, _ in tags.found].count("script") == 1
+
+
+def test_only_the_pages_own_script_may_run(page: str) -> None:
+    import base64
+    import hashlib
+
+    script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)
+    allowed = re.search(r"script-src 'sha256-([^']+)'", page)
+    assert script is not None and allowed is not None
+    assert base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode() == allowed[1]
+
+
+def test_the_same_records_give_the_same_files(records: analysis.Records, tmp_path: Path) -> None:
+    first = write_report(records, Mnist1d(), tmp_path / "a")
+    second = write_report(records, Mnist1d(), tmp_path / "b")
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    assert sorted(path.name for path in first) == ["pareto.png", "progress.png", "report.html", "statuses.png", "tuning.png"]
+
+
+def test_the_page_says_what_was_found_and_flags_what_did_not_hold(page: str) -> None:
+    assert "Best verified model: #" in page and "of the 4 seeds" in page
+    assert page.count("flagged</span>") == 1
+    assert analysis.FLAG_RULE in page.replace("&#39;", "'")
+    assert "output has shape" in page and "name: mnist1d" in page
+    assert len(page) < 5_000_000
+
+
+def test_a_run_that_has_only_begun_has_a_page(records: analysis.Records) -> None:
+    empty = replace(records, candidates={}, evaluations=(), completions={}, tunings={}, run=replace(records.run, finished=""))
+    page = render(empty, Mnist1d())
+    assert "No child could be trained yet" in page and "unfinished" in page
+
+
+def test_a_folder_that_cannot_be_written_is_named(records: analysis.Records, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigError, match="cannot write"):
+        write_report(records, Mnist1d(), tmp_path / "file")

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from nasmith.report.wording import clip, counts, duration, metrics, number, plural, with_spread, words
+from nasmith.types import Objective, Status
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (5210.0, "5,210"),
+        (0.0764, "0.0764"),
+        (0, "0"),
+        (-396.2, "-396"),
+        (12.345, "12.35"),
+        (1e-6, "1.0e-06"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_numbers_read_well(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (42.4, "0:42"), (723, "12:03"), (3723, "1:02:03"), (-1, "0:00")])
+def test_durations_read_like_a_clock(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_plurals_know_the_irregular_ones() -> None:
+    assert [plural(1, "child"), plural(2, "child"), plural(3, "reply"), plural(1200, "step")] == [
+        "1 child", "2 children", "3 replies", "1,200 steps",
+    ]  # fmt: skip
+
+
+def test_metrics_name_the_objectives_that_are_there() -> None:
+    objectives = (Objective("params", "minimize"), Objective("val_error", "minimize"), Objective("missing", "minimize"))
+    assert metrics({"params": 4210.0, "val_error": 0.062}, objectives) == "4,210 params, val error 0.0620"
+
+
+def test_counts_follow_the_order_of_statuses_and_skip_zeros() -> None:
+    assert counts({Status.INVALID: 3, Status.OK: 12, Status.OOM: 0}) == "ok 12, invalid 3"
+
+
+def test_clip_keeps_one_line_within_the_width() -> None:
+    assert clip("a\n  b", 10) == "a b"
+    assert clip("abcdefgh", 5) == "abcd…"
+
+
+def test_spread_and_words() -> None:
+    assert with_spread(0.081, 0.001) == "0.0810 ± 0.0010"
+    assert words("val_error") == "val error"
