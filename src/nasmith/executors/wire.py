@@ -38,7 +38,8 @@ class WireError(ValueError):
 def send(connection: socket.socket, header: Mapping[str, Any], body: bytes | bytearray = b"") -> None:
     """Write one frame."""
     connection.sendall(_prefix(header, len(body)))
-    connection.sendall(body)
+    if body:
+        connection.sendall(body)
 
 
 def receive(connection: socket.socket, limit: int) -> tuple[dict[str, Any], bytearray]:
@@ -91,7 +92,9 @@ def unpack_outcome(frame: bytes | bytearray, limit: int) -> Outcome:
         raise WireError("the result is not complete, or something else was written with it")
     header = _header(bytes(view[_PREFIX.size : body]))
     status, message, facts = header.get("status"), header.get("message"), header.get("facts")
-    if status not in _FROM_CANDIDATE or not isinstance(message, str) or not isinstance(facts, dict):
+    if not isinstance(status, str) or not isinstance(message, str) or not isinstance(facts, dict):
+        raise WireError("the result's header is not what was asked for")
+    if status not in _FROM_CANDIDATE:
         raise WireError("the result's header is not what was asked for")
     if len(facts) > _NAMES_LIMIT:
         raise WireError(f"the result holds {len(facts)} facts; {_NAMES_LIMIT} are allowed")

@@ -55,7 +55,8 @@ def main(descriptor: int) -> None:
     gc.collect()
     gc.freeze()  # a collection in a child would write to every object, and so copy every page
     _use_large_pages()
-    send(control, {"ready": True, "resident_bytes": resident([os.getpid()])})
+    with contextlib.suppress(BrokenPipeError):  # nobody is there any more, which the next lines find out
+        send(control, {"ready": True, "resident_bytes": resident([os.getpid()])})
     _serve(control, workload)
 
 
