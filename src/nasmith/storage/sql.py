@@ -198,6 +198,7 @@ class Sql:
     def close(self) -> None:
         """Let go of the database; may be called twice."""
         self._database.close()
+        self._ids.clear()
 
     @contextmanager
     def _writing(self, conflict: str) -> Any:
