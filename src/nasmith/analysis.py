@@ -9,6 +9,7 @@ from difflib import unified_diff
 from math import isfinite, sqrt
 from statistics import fmean, stdev
 
+from nasmith import population
 from nasmith.protocols import Storage, Task
 from nasmith.seeding import generator
 from nasmith.types import Brief, Candidate, Completion, Evaluation, Objective, Run, Status, Tune, Tuning
@@ -163,25 +164,19 @@ def best_seed(items: Iterable[Scored]) -> Scored | None:
     return next(iter(best((item for item in items if item.candidate.operator == "seed"), 1)), None)
 
 
-def _points(items: Sequence[Scored], objectives: Sequence[Objective]) -> list[list[float]]:
-    return [[item.evaluation.metrics[objective.name] for objective in objectives] for item in items]
-
-
 def front(items: Iterable[Scored], objectives: Sequence[Objective]) -> list[Scored]:
-    """Return those that no other is at least as good as in every objective and better in one, ordered by the first objective.
+    """Return those that no other one beats in one objective without losing in another, ordered by the first objective.
 
     Candidates that lack an objective, or whose value is not finite, are left out; of equal points the earliest stays.
     """
     names = [objective.name for objective in objectives]
-    known = [item for item in items if all(isfinite(item.evaluation.metrics.get(name, float("nan"))) for name in names)]
-    if not known:
-        return []
-    from moocore import is_nondominated
-
-    maximise = [objective.direction == "maximize" for objective in objectives]
-    keep = is_nondominated(_points(known, objectives), maximise=maximise)
-    chosen = [item for item, kept in zip(known, keep, strict=True) if kept]
-    return sorted(chosen, key=lambda item: [item.evaluation.metrics[name] for name in names])
+    known = {
+        item.candidate.id: item
+        for item in items
+        if all(isfinite(item.evaluation.metrics.get(name, float("nan"))) for name in names)
+    }
+    kept = population.front((population.Scored(i, known[i].evaluation.metrics) for i in known), objectives)
+    return sorted((known[entry.id] for entry in kept), key=lambda item: [item.evaluation.metrics[name] for name in names])
 
 
 def hypervolume(items: Sequence[Scored], objectives: Sequence[Objective], reference: Sequence[float]) -> float:
@@ -198,7 +193,7 @@ def hypervolume(items: Sequence[Scored], objectives: Sequence[Objective], refere
     def scale(point: Sequence[float]) -> list[float]:
         return [log10(max(v, 1e-12)) if o.log else v for v, o in zip(point, objectives, strict=True)]
 
-    points = [scale(point) for point in _points(items, objectives)]
+    points = [scale([item.evaluation.metrics[objective.name] for objective in objectives]) for item in items]
     return float(volume(points, ref=scale(reference), maximise=[o.direction == "maximize" for o in objectives]))
 
 

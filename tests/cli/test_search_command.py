@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nasmith.cli.app import app
+
+runner = CliRunner()
+REPLIES = [
+    "    return nn.Sequential(nn.LazyLinear(6), nn.ReLU(), nn.LazyLinear(10))\n",
+    "    return nn.LazyLinear(10)\n",
+    "    return (\n",
+]
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("search") / "runs.sqlite3"
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("config") / "search.yaml"
+    path.write_text(
+        "task: {name: mnist1d, options: {evaluations: 1}}\n"
+        f"lm: {{name: scripted, options: {{replies: {json.dumps(REPLIES)}}}}}\n"
+        "executor: inline\n"
+        "verify: {best: 1, front: 0, seeds: 2, baselines: false}\n"
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def searched(storage: Path, config: Path) -> str:
+    words = ["search", "--config", str(config), "--rounds", "1", "--prompts", "1", "--samples", "3", "--steps", "5"]
+    result = runner.invoke(app, [*words, "--storage", str(storage), "--name", "small"], env={"COLUMNS": "80"})
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_a_search_runs_to_its_summary(searched: str) -> None:
+    for words in ("starting run small", "seed mlp:", "new best #", "verifying 1 model", "nasmith report small"):
+        assert words in searched
+    assert "Traceback" not in searched
+
+
+def test_a_finished_search_is_not_resumed(searched: str, storage: Path) -> None:
+    result = runner.invoke(app, ["resume", "small", "--storage", str(storage)])
+    assert result.exit_code == 2 and "is finished" in result.stderr
+
+
+def test_a_name_is_not_taken_twice(searched: str, storage: Path, config: Path) -> None:
+    result = runner.invoke(app, ["search", "--config", str(config), "--name", "small", "--storage", str(storage)])
+    assert result.exit_code == 2 and "nasmith resume small" in result.stderr
+
+
+def test_json_goes_to_standard_output_alone_and_quiet_shows_no_progress(tmp_path: Path, config: Path) -> None:
+    words = ["search", "--config", str(config), "--rounds", "1", "--prompts", "1", "--samples", "1", "--steps", "2"]
+    words += ["--set", "verify.best=0", "--storage", str(tmp_path / "runs.sqlite3"), "--json", "--quiet"]
+    result = runner.invoke(app, words)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["run"] == "mnist1d-1" and sum(found["statuses"].values()) == 1 and result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["mnist1"], "Did you mean 'mnist1d'?"),
+        (["mnist1d", "--strategy", "evoprompt"], "Did you mean 'evoprompting'?"),
+        (["mnist1d", "--lm", "smolm2"], "Did you mean 'smollm2'?"),
+        (["mnist1d", "--set", "roundz=3"], "Did you mean 'rounds'?"),
+        (["mnist1d", "--rounds", "0"], "rounds must be at least 1"),
+        (["--config", "missing.yaml"], "cannot read the configuration missing.yaml"),
+        ([], "no task was named. Valid: mnist1d"),
+    ],
+)
+def test_mistakes_are_explained_before_anything_starts(words: list[str], said: str, tmp_path: Path) -> None:
+    result = runner.invoke(app, ["search", *words, "--storage", str(tmp_path / "runs.sqlite3")])
+    assert result.exit_code == 2 and said in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_search_that_is_interrupted_says_how_to_go_on(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nasmith import api
+    from nasmith.events import Started
+    from nasmith.types import Run
+
+    def interrupted(**options: object) -> None:
+        for observer in options["observers"]:  # type: ignore[attr-defined]
+            observer(Started(Run("half", {}, "0", {}, "2026-01-01T00:00:00+00:00"), False, 1))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "search", interrupted)
+    result = runner.invoke(app, ["search", "--config", str(config), "--quiet", "--storage", "x.sqlite3"])
+    assert result.exit_code == 130
+    assert "nasmith resume half --storage x.sqlite3" in result.stderr

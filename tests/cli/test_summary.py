@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from nasmith import analysis
+from nasmith.cli.summary import (
+    counts_table,
+    leaders_table,
+    print_summary,
+    seconds_between,
+    storage_flag,
+    summary,
+    verified_table,
+)
+from nasmith.protocols import Storage
+from nasmith.tasks.mnist1d import Mnist1d
+
+
+def text_of(item: object) -> str:
+    console = Console(file=io.StringIO(), width=80, record=True)
+    console.print(item)
+    return console.export_text()
+
+
+def test_the_end_of_a_search_names_the_winner_what_it_beats_and_what_comes_next(recorded_storage: Storage) -> None:
+    console = Console(file=io.StringIO(), width=80, record=True)
+    print_summary(console, recorded_storage, "quiet-otter", Mnist1d(), "runs.sqlite3")
+    text = console.export_text()
+    assert "is fitter than 4 of the 4 seeds" in text and "40 children" in text
+    for command in ("show", "report", "export"):
+        assert f"nasmith {command} quiet-otter --storage runs.sqlite3" in text
+    assert "A winner is flagged" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_tables_fit_80_columns_and_show_the_seeds(recorded_storage: Storage) -> None:
+    records = analysis.read(recorded_storage, "quiet-otter")
+    task = Mnist1d()
+    scored = analysis.scored(records, task)
+    tables = [
+        leaders_table(scored, task.objectives),
+        verified_table(analysis.verified(records, task), task.objectives, limit=2),
+    ]
+    for table in tables:
+        text = text_of(table)
+        assert "reference_cnn" in text and "mlp" in text and max(map(len, text.splitlines())) <= 80
+    assert "duplicate" in text_of(counts_table(records))
+
+
+def test_the_summary_for_scripts_separates_validation_from_test(recorded_storage: Storage) -> None:
+    shown = summary(recorded_storage, "quiet-otter", Mnist1d())
+    best = shown["best"][0]
+    assert best["fitness"] == max(item["fitness"] for item in shown["best"])
+    assert "test_error" not in best["metrics"]
+    assert {"val_error", "test_error"} <= set(shown["verified"][0]["mean"])
+    assert sum(item["flagged"] for item in shown["verified"]) == 1
+
+
+def test_time_between_two_moments() -> None:
+    assert seconds_between("2026-01-01T10:00:00+00:00", "2026-01-01T11:02:03+00:00") == "1:02:03"
+    assert seconds_between("2026-01-01T10:00:00+00:00", "") == "unfinished"
+
+
+def test_a_command_names_the_storage_only_where_the_user_did() -> None:
+    assert (storage_flag(None), storage_flag("x.db")) == ("", " --storage x.db")
