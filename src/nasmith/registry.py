@@ -85,8 +85,8 @@ def describe(kind: Kind, component: Any) -> dict[str, Any]:
         ConfigError: An option is not kept in an attribute.
     """
     cls = type(component)
-    name = next((n for n, point in _entry_points(kind).items() if point.value == f"{cls.__module__}:{cls.__qualname__}"), None)
-    name = name or f"{cls.__module__}:{cls.__qualname__}"
+    same = (n for n, point in _entry_points(kind).items() if point.attr == cls.__qualname__ and point.load() is cls)
+    name = next(same, f"{cls.__module__}:{cls.__qualname__}")
     missing = [option for option in _parameters(cls) if not hasattr(component, option)]
     if missing:
         raise ConfigError(f"{name}: keep the constructor's argument(s) {', '.join(missing)} in attributes of the same names.")

@@ -45,8 +45,13 @@ class Scripted:
         self.name = name
         self.temperatures = tuple(temperatures)
         self.operators = dict(operators if operators is not None else {"crossover": 1.0})
-        self._replies = list(replies)
-        self._file = Path(file) if file is not None else None
+        self.replies = list(replies)
+        self.file = str(file) if file is not None else None
+        self._read_replies: list[str] = []
+
+    def warm(self) -> None:
+        """Read the file, where there is one."""
+        self._texts()
 
     def complete(self, request: Request) -> list[Completion]:
         """Return the next `request.n` replies of the list, from its beginning again after its end."""
@@ -65,9 +70,11 @@ class Scripted:
         """Do nothing: there is nothing to free."""
 
     def _texts(self) -> list[str]:
-        if not self._replies and self._file is not None:
-            self._replies = _read(self._file)
-        return self._replies
+        if self.file is None:
+            return self.replies
+        if not self._read_replies:
+            self._read_replies = _read(Path(self.file))
+        return self._read_replies
 
 
 def _read(file: Path) -> list[str]:
