@@ -97,6 +97,7 @@ def test_totals_add_up() -> None:
         (0.10, [0.115, 0.115, 0.115], False),  # above by too little
         (0.10, [0.10, 0.15, 0.20], False),  # above, and within what seeds differ by
         (0.20, [0.10, 0.10, 0.10], False),
+        (0.10, [0.90], False),  # nobody knows what seeds differ by
         (0.20, [], False),
     ],
 )

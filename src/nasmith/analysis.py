@@ -41,7 +41,7 @@ __all__ = [
 
 FLAG_RULE = (
     "A winner is flagged where its mean test error is above the error that the search saw by more than 0.02 and by more than "
-    "three standard errors, 3·s·√(1 + 1/n), with s the standard deviation of the test error over n seeds."
+    "three standard errors, 3·s·√(1 + 1/n), with s the standard deviation of the test error over n seeds, n at least 2."
 )
 """The rule of `is_flagged`, for people."""
 
@@ -300,11 +300,10 @@ def bootstrap_curve(
 
 def is_flagged(search_error: float, test_errors: Sequence[float]) -> bool:
     """Return whether the mean test error is much above the error that the search saw; see `FLAG_RULE`."""
-    if not test_errors:
+    if len(test_errors) < 2:
         return False
-    spread = stdev(test_errors) if len(test_errors) > 1 else 0.0
     gap = fmean(test_errors) - search_error
-    return gap > 0.02 and gap > 3 * spread * sqrt(1 + 1 / len(test_errors))
+    return gap > 0.02 and gap > 3 * stdev(test_errors) * sqrt(1 + 1 / len(test_errors))
 
 
 def verified(records: Records, task: Task) -> list[Verified]:

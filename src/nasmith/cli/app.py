@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from nasmith.cli import components, deliver, doctor, search_command, show
-from nasmith.cli.console import fail
+from nasmith.cli.console import FLAG, fail
 from nasmith.errors import NasmithError, RunStoppedError
 
 __all__ = ["app"]
@@ -51,7 +51,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", metavar=FLAG, callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Take the options that stand before a command."""
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from nasmith.analysis import Records
     from nasmith.protocols import Storage, Task
 
-__all__ = ["JsonFlag", "RunName", "StoragePath", "console", "fail", "opened", "print_json", "records_of", "run_name"]
+__all__ = ["FLAG", "JsonFlag", "RunName", "StoragePath", "console", "fail", "opened", "print_json", "records_of", "run_name"]
+
+FLAG = " "
+"""The metavar of options that take no value; typer would print "<bool>", which reads as if they took one."""
 
 StoragePath = Annotated[
     str | None,
@@ -29,7 +32,7 @@ StoragePath = Annotated[
         help="SQLite file or database URL with the runs. [dim]Default: nasmith-runs/nasmith.sqlite3[/]",
     ),
 ]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+JsonFlag = Annotated[bool, typer.Option("--json", metavar=FLAG, help="Print JSON, for scripts.")]
 RunName = Annotated[
     str | None, typer.Argument(metavar="[RUN]", help="Name of the run. [dim]Default: the newest[/]", show_default=False)
 ]

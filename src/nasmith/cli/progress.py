@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -59,15 +61,17 @@ class LiveProgress(Silent):
     def __init__(self, tracker: Tracker, console: Console, objectives: Sequence[Objective]) -> None:
         super().__init__(tracker)
         self._console, self._objectives = console, objectives
+        self._echo = _Echo()
         self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._render)
 
     def _render(self) -> RenderableType:
         if self.tracker.run is None:
-            return Text("  starting: checking the seeds, starting the workers, loading the language model …", style="dim")
+            return Text("  checking the seeds and starting the workers …", style="dim")
         return panel(self.tracker, self._objectives)
 
     def __enter__(self) -> LiveProgress:
         """Begin to draw."""
+        self._echo.hide()
         self._live.start()
         return self
 
@@ -82,6 +86,35 @@ class LiveProgress(Silent):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop drawing and clear the panel."""
         self._live.stop()
+        self._echo.restore()
+
+
+class _Echo:
+    """Keeps a terminal from printing "^C" into the panel, which would leave half a panel behind."""
+
+    def __init__(self) -> None:
+        self._former: list[Any] | None = None
+
+    def hide(self) -> None:
+        """Print no control characters from now on; does nothing where standard input is no terminal."""
+        try:
+            import termios
+        except ImportError:  # Windows
+            return
+        try:
+            attributes = termios.tcgetattr(sys.stdin)
+        except (OSError, ValueError, termios.error):  # a pipe, a closed or a replaced standard input
+            return
+        self._former = list(attributes)
+        attributes[3] &= ~termios.ECHOCTL
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)
+
+    def restore(self) -> None:
+        """Do as the terminal did before."""
+        if self._former is not None:
+            import termios
+
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, self._former)
 
 
 class PlainProgress(Silent):
@@ -226,10 +259,11 @@ def panel(tracker: Tracker, objectives: Sequence[Objective]) -> Panel:
         of = f"{tracker.verified} of {plural(tracker.to_verify, 'training')}"
         grid.add_row("Verifying", _bar(tracker.verified, tracker.to_verify, of))
     else:
-        grid.add_row("Round", f"{_round(tracker).removeprefix('round ')}, prompt {tracker.prompts}")
+        words = f"{_round(tracker).removeprefix('round ')}, prompt {tracker.prompts}"
+        grid.add_row("Round", words if tracker.prompts else "the seeds are trained first")
     grid.add_row("Children", _status_text(tracker))
-    busy = min(tracker.slots, tracker.busy.total())
-    waiting = tracker.busy.total() - busy
+    busy = tracker.busy_workers
+    waiting = 0 if tracker.to_verify else tracker.busy.total() - busy
     queue = f", {waiting} waiting" if waiting else ""
     grid.add_row(
         "Workers",
@@ -237,7 +271,8 @@ def panel(tracker: Tracker, objectives: Sequence[Objective]) -> Panel:
         .append("□" * (tracker.slots - busy), "dim")
         .append(f" {busy} of {tracker.slots} busy{queue}", "default"),
     )
-    speed = f"{tracker.tokens_per_second:,.0f} tokens/s · {tracker.tokens:,} tokens" if tracker.tokens else "no reply yet"
+    speed = f"{tracker.tokens_per_second:,.0f} tokens/s · " if tracker.tokens_per_second else ""
+    speed = f"{speed}{tracker.tokens:,} tokens" if tracker.tokens else "no reply yet"
     grid.add_row("LM", Group(Text(tracker.doing, overflow="ellipsis", no_wrap=True), Text(speed, "dim")))
     if tracker.tuning is not None:
         step = f"{tracker.tuning.done} of {plural(tracker.tuning.total, 'step')}"

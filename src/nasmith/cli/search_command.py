@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasmith.cli.console import JsonFlag, RunName, StoragePath, console, opened, print_json, run_name
+from nasmith.cli.console import FLAG, JsonFlag, RunName, StoragePath, console, opened, print_json, run_name
 from nasmith.errors import RunStoppedError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 _WHAT, _SIZE, _WHERE = "What", "How much", "Where and how"
-_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=_WHERE)]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar=FLAG, help="Show no progress.", rich_help_panel=_WHERE)]
 
 
 def _option(*names: str, panel: str, help: str, **more: Any) -> Any:

@@ -74,6 +74,7 @@ def print_summary(screen: Console, storage: Storage, name: str, task: Task, wher
     records = analysis.read(storage, name)
     scored = analysis.scored(records, task)
     winners = analysis.verified(records, task)
+    made = sum(analysis.count_by_status(records).values())
     screen.print()
     if winners:
         screen.print(verified_table(winners, task.objectives))
@@ -81,9 +82,9 @@ def print_summary(screen: Console, storage: Storage, name: str, task: Task, wher
     elif any(item.candidate.operator != "seed" for item in scored):
         screen.print(leaders_table(scored, task.objectives, limit=5))
     else:
-        screen.print("No child could be trained. See why with the command below.", style="yellow")
+        text = "No child could be trained. See why with the command below." if made else "No child was made yet."
+        screen.print(text, style="yellow")
     total = analysis.totals(records.completions.values())
-    made = sum(analysis.count_by_status(records).values())
     screen.print(
         f"{plural(made, 'child')}, {plural(total.completions, 'reply')} with {total.tokens_out:,} tokens"
         + (f", ${total.cost:.2f}" if total.cost else "")
@@ -92,7 +93,7 @@ def print_summary(screen: Console, storage: Storage, name: str, task: Task, wher
     steps = Table.grid(padding=(0, 2))
     steps.add_row("All of it:", f"nasmith show {name}{flag}")
     steps.add_row("Report:", f"nasmith report {name}{flag} -o report")
-    if any(item.evaluations for item in winners):
+    if any(item.evaluations and item.candidate.operator != "seed" for item in winners):
         steps.add_row("The best model:", f"nasmith export {name}{flag} -o model")
     screen.print(steps)
 

@@ -151,6 +151,12 @@ class Tracker:
         return self.statuses.total()
 
     @property
+    def busy_workers(self) -> int:
+        """Workers that train now; while winners are verified, as many as there is work for."""
+        waiting = self.to_verify - self.verified if self.to_verify else self.busy.total()
+        return min(self.slots, max(0, waiting))
+
+    @property
     def elapsed_seconds(self) -> float:
         """Seconds since the run started, or was resumed."""
         return self.clock() - self.began if self.run is not None else 0.0

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nasmith import analysis
 from nasmith.analysis import Records, Scored, Verified
@@ -64,7 +64,7 @@ def styled() -> Iterator[None]:
     """Draw and save in the report's style; the process's own settings come back after."""
     import matplotlib
 
-    style = {
+    style: Any = {
         "font.size": 10,
         "font.family": "DejaVu Sans",
         "axes.edgecolor": MUTED,
@@ -228,15 +228,17 @@ def _verified_tip(item: Verified, x: Objective, twin: str) -> str:
 
 
 def _draw_progress(records: Records, task: Task, scored: Sequence[Scored]) -> Drawing | None:
+    from matplotlib.ticker import FuncFormatter
+
     curve = analysis.progress_curve(records, task)
     if not curve:
         return None
     figure, axes = _figure(3.6)
     order = {c.id: place for place, c in enumerate((c for c in records.candidates.values() if c.operator != "seed"), start=1)}
     seed = analysis.best_seed(scored)
-    lowest = min(curve[0][1], seed.fitness if seed else curve[0][1])
-    span = max(curve[-1][1] - lowest, abs(lowest) * 0.1, 1e-9)
-    bottom = lowest - 0.25 * span
+    reference = seed.fitness if seed else curve[0][1]
+    span = max(abs(curve[-1][1] - reference), abs(reference) * 0.15, 1e-9)
+    bottom = min(reference, curve[-1][1]) - 0.5 * span
     children = [item for item in scored if item.candidate.id in order and item.fitness >= bottom]
     axes.scatter(
         [order[i.candidate.id] for i in children], [i.fitness for i in children],
@@ -249,7 +251,8 @@ def _draw_progress(records: Records, task: Task, scored: Sequence[Scored]) -> Dr
         axes.plot(*zip(*smooth, strict=True), color=_ORANGE, linewidth=1.5, linestyle="--", label=label)
     if seed is not None:
         axes.axhline(seed.fitness, color=INK, linewidth=1, linestyle=":", label=f"best seed ({seed.candidate.label})")
-    axes.set_ylim(bottom, curve[-1][1] + 0.12 * span)
+    axes.set_ylim(bottom, max(reference, curve[-1][1]) + 0.12 * span)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axes.set_xlim(0, max(order.values()) + 1)
     axes.set_xlabel("children made, broken ones and duplicates included")
     axes.set_ylabel("fitness (higher is better)")
