@@ -108,7 +108,7 @@ def crossover(
         n=brief.sampling.n,
         temperature=brief.sampling.temperature,
         seed=brief.sampling.seed,
-        max_tokens=max_tokens or 320,
+        max_tokens=max_tokens or 240,
         stop=partial(end_of_program, description.first_line),
     )
     helpers = {name: code for parent in parents for name, code in _definitions(parent.text, description).items()}

@@ -21,7 +21,7 @@ _TOKEN = re.compile(
     r"""
       \#[^\n]*
     | (?:\"{3}(?:[^\\]|\\.)*?\"{3}) | (?:'{3}(?:[^\\]|\\.)*?'{3})
-    | "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*'
+    | "(?!"")(?:[^"\\\n]|\\.)*" | '(?!'')(?:[^'\\\n]|\\.)*'
     | (?P<open_string>\"{3}|'{3}|"|')
     | (?P<opens>[(\[{]) | (?P<closes>[)\]}])
     | \\\n
@@ -94,12 +94,12 @@ def end_of_program(prefix: str, reply: str) -> int | None:
     function = text.startswith(("def", "async"))
     level: int | None = None
     for number, line in enumerate(_logical_lines(text)):
+        if line.state == "broken":
+            return max(0, (line.start if number and not line.indent else line.stop) - base)
         if line.blank:
             continue
         if number and not line.indent:
             return max(0, line.start - base)
-        if line.state == "broken":
-            return max(0, line.stop - base)
         if number:
             level = line.indent if level is None else level
             returns = re.match(r"return\b", text[line.start + line.indent : line.start + line.indent + 7])
@@ -116,10 +116,10 @@ def end_of_lines(reply: str, lines: int = 1) -> int | None:
     """
     found = 0
     for line in _logical_lines(reply):
-        if line.blank and not found:
-            continue
         if line.state == "broken":
             return line.start
+        if line.blank and not found:
+            continue
         if line.state == "open":
             return None
         found += not line.blank
