@@ -1,4 +1,4 @@
-"""Holds the rules of docs/design.md: a failure names file, line and rule. An exception is a line in a list here, and its reason."""
+"""Holds the rules of docs/design.md: a failure names file, line and rule. Exceptions stand in lists here, with their reasons."""
 
 from __future__ import annotations
 
