@@ -98,3 +98,33 @@ def test_a_search_that_is_interrupted_says_how_to_go_on(tmp_path: Path, config: 
     result = runner.invoke(app, ["search", "--config", str(config), "--quiet", "--storage", "x.sqlite3"])
     assert result.exit_code == 130
     assert "nasmith resume half --storage x.sqlite3" in result.stderr
+
+
+def test_a_run_that_was_broken_off_is_resumed_to_the_same_children(
+    searched: str, storage: Path, tmp_path: Path, config: Path
+) -> None:
+    from nasmith import analysis, api
+    from nasmith.config import resolve
+    from nasmith.events import Evaluated, Event
+    from nasmith.registry import PARTS, create
+    from nasmith.storage.sql import Sql
+
+    def pull_the_plug(event: Event) -> None:
+        if isinstance(event, Evaluated) and event.candidate.operator != "seed":
+            raise KeyboardInterrupt
+
+    sizes = {"strategy.rounds": 1, "strategy.prompts": 1, "strategy.samples": 3, "task.steps": 5}
+    chosen = resolve(file=config, flags=sizes)
+    parts = {part: create(kind, chosen.component(part).name, chosen.component(part).options) for part, kind in PARTS.items()}
+    broken = tmp_path / "runs.sqlite3"
+    with pytest.raises(KeyboardInterrupt):
+        api.search(**parts, storage=broken, name="small", verify=chosen.verify, observers=[pull_the_plug])
+    result = runner.invoke(app, ["resume", "--storage", str(broken)])
+    assert result.exit_code == 0, result.output
+    assert "resuming run small" in result.stdout
+    texts = []
+    for path in (broken, storage):
+        opened = Sql(path, read_only=True)
+        texts.append([candidate.text for candidate in analysis.read(opened, "small").candidates.values()])
+        opened.close()
+    assert texts[0] == texts[1] and len(texts[0]) == 7

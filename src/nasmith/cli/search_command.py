@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,12 +20,31 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
-_WHAT, _SIZE, _WHERE = "What", "How much", "Where and how"
-_Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar=FLAG, help="Show no progress.", rich_help_panel=_WHERE)]
 
-
-def _option(*names: str, panel: str, help: str, **more: Any) -> Any:
+def _option(panel: str, help: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, rich_help_panel=panel, help=help, show_default=False, **more)
+
+
+_what = partial(_option, "What")
+_size = partial(_option, "How much")
+_where = partial(_option, "Where and how")
+
+_Task = Annotated[str | None, typer.Argument(help="What to search for: see [bold]nasmith tasks[/].", show_default=False)]
+_Strategy = Annotated[str | None, _what("Who decides what to try. [dim]Default: evoprompting[/]", "--strategy")]
+_Lm = Annotated[str | None, _what("Who proposes. [dim]Default: smollm2, inside this process[/]", "--lm")]
+_Config = Annotated[Path | None, _what("A YAML file with the configuration.", "--config")]
+_Settings = Annotated[list[str] | None, _what("Any other option; may be repeated.", "--set", metavar="KEY=VALUE")]
+_Rounds = Annotated[int | None, _size("Rounds of the strategy.", "--rounds")]
+_Prompts = Annotated[int | None, _size("Prompts in a round.", "--prompts")]
+_Samples = Annotated[int | None, _size("Children from a prompt.", "--samples")]
+_Steps = Annotated[int | None, _size("Training steps of a child.", "--steps")]
+_Evaluations = Annotated[int | None, _size("End after so many children.", "--budget-evaluations")]
+_Minutes = Annotated[float | None, _size("End the search after so many minutes; verification follows.", "--budget-minutes")]
+_Seed = Annotated[int | None, _where("The same seed gives the same search. [dim]Default: 0[/]", "--seed")]
+_Workers = Annotated[int | None, _where("Children trained at a time.", "--workers")]
+_Executor = Annotated[str | None, _where("Where children are trained. [dim]Default: processes[/]", "--executor")]
+_Name = Annotated[str | None, _where("The run's name. [dim]Default: the task's name and a number[/]", "--name")]
+_Quiet = Annotated[bool, _where("Show no progress.", "--quiet", "-q", metavar=FLAG)]
 
 
 def add_to(app: typer.Typer, panel: str) -> None:
@@ -34,39 +54,22 @@ def add_to(app: typer.Typer, panel: str) -> None:
 
 
 def search(
-    task: Annotated[
-        str | None, typer.Argument(help="What to search for: see [bold]nasmith tasks[/].", show_default=False)
-    ] = None,
-    strategy: Annotated[
-        str | None, _option("--strategy", panel=_WHAT, help="Who decides what to try. [dim]Default: evoprompting[/]")
-    ] = None,
-    lm: Annotated[
-        str | None, _option("--lm", panel=_WHAT, help="Who proposes. [dim]Default: smollm2, inside this process[/]")
-    ] = None,
-    config: Annotated[Path | None, _option("--config", panel=_WHAT, help="A YAML file with the configuration.")] = None,
-    settings: Annotated[
-        list[str] | None, _option("--set", metavar="KEY=VALUE", panel=_WHAT, help="Any other option; may be repeated.")
-    ] = None,
-    rounds: Annotated[int | None, _option("--rounds", panel=_SIZE, help="Rounds of the strategy.")] = None,
-    prompts: Annotated[int | None, _option("--prompts", panel=_SIZE, help="Prompts in a round.")] = None,
-    samples: Annotated[int | None, _option("--samples", panel=_SIZE, help="Children from a prompt.")] = None,
-    steps: Annotated[int | None, _option("--steps", panel=_SIZE, help="Training steps of a child.")] = None,
-    evaluations: Annotated[int | None, _option("--budget-evaluations", panel=_SIZE, help="End after so many children.")] = None,
-    minutes: Annotated[
-        float | None,
-        _option("--budget-minutes", panel=_SIZE, help="End the search after so many minutes; verification follows."),
-    ] = None,
-    seed: Annotated[
-        int | None, _option("--seed", panel=_SIZE, help="The same seed gives the same search. [dim]Default: 0[/]")
-    ] = None,
-    workers: Annotated[int | None, _option("--workers", panel=_WHERE, help="Children trained at a time.")] = None,
-    executor: Annotated[
-        str | None, _option("--executor", panel=_WHERE, help="Where children are trained. [dim]Default: processes[/]")
-    ] = None,
+    task: _Task = None,
+    strategy: _Strategy = None,
+    lm: _Lm = None,
+    config: _Config = None,
+    settings: _Settings = None,
+    rounds: _Rounds = None,
+    prompts: _Prompts = None,
+    samples: _Samples = None,
+    steps: _Steps = None,
+    evaluations: _Evaluations = None,
+    minutes: _Minutes = None,
+    seed: _Seed = None,
+    workers: _Workers = None,
+    executor: _Executor = None,
     storage: StoragePath = None,
-    name: Annotated[
-        str | None, _option("--name", panel=_WHERE, help="The run's name. [dim]Default: the task's name and a number[/]")
-    ] = None,
+    name: _Name = None,
     json: JsonFlag = False,
     quiet: _Quiet = False,
 ) -> None:
@@ -74,27 +77,26 @@ def search(
 
     Ctrl-C once finishes and stores what runs; twice stops at once. Either way [bold]nasmith resume[/] goes on later.
     """
-    from nasmith import api, registry
     from nasmith.config import resolve
 
+    flags = {
+        "strategy.rounds": rounds,
+        "strategy.prompts": prompts,
+        "strategy.samples": samples,
+        "task.steps": steps,
+        "executor.workers": workers,
+        "budget.evaluations": evaluations,
+        "budget.minutes": minutes,
+    }
     chosen = resolve(
-        task=task,
-        lm=lm,
-        strategy=strategy,
-        executor=executor,
-        seed=seed,
-        settings=settings or (),
-        file=config,
-        flags={
-            "strategy.rounds": rounds,
-            "strategy.prompts": prompts,
-            "strategy.samples": samples,
-            "task.steps": steps,
-            "executor.workers": workers,
-            "budget.evaluations": evaluations,
-            "budget.minutes": minutes,
-        },
+        task=task, lm=lm, strategy=strategy, executor=executor, seed=seed, settings=settings or (), file=config, flags=flags
     )
+    _begin(chosen, storage, name, as_json=json, quiet=quiet)
+
+
+def _begin(chosen: RunConfig, storage: str | None, name: str | None, *, as_json: bool, quiet: bool) -> None:
+    from nasmith import api, registry
+
     made = {
         part: registry.create(kind, chosen.component(part).name, chosen.component(part).options)
         for part, kind in registry.PARTS.items()
@@ -111,7 +113,7 @@ def search(
             observers=[observer],
         )
 
-    _follow(run, made["task"], chosen, as_json=json, quiet=quiet, storage=storage)
+    _follow(run, made["task"], chosen, as_json=as_json, quiet=quiet, storage=storage)
 
 
 def resume(run: RunName = None, storage: StoragePath = None, json: JsonFlag = False, quiet: _Quiet = False) -> None:
