@@ -111,8 +111,8 @@ def crossover(
         max_tokens=max_tokens or 240,
         stop=partial(end_of_program, description.first_line),
     )
-    helpers = {name: code for parent in parents for name, code in _definitions(parent.text, description).items()}
-    return [Planned(request, "crossover", brief.parents, description.first_line, helpers=MappingProxyType(helpers))]
+    helpers = _definitions(parents, description)
+    return [Planned(request, "crossover", brief.parents, description.first_line, helpers=helpers)]
 
 
 def infill(
@@ -147,9 +147,10 @@ def infill(
         return crossover(brief, parents, description, max_tokens)
     chosen = sorted(random.sample(range(len(found)), min(len(found), max(1, brief.sampling.n // samples_per_hole))))
     text = rewritten.text.splitlines()
-    shown = [place for place in order[1 : 1 + examples]]
+    shown = order[1 : 1 + examples]
     ids = tuple(dict.fromkeys(parents[place].id for place in (order[0], *shown)))
     before = "".join(_shown(brief.facts[place], parents[place].text) + "\n" for place in reversed(shown))
+    helpers = _definitions([parents[place] for place in shown], description)
     planned = []
     for place, index in enumerate(chosen):
         n = brief.sampling.n // len(chosen) + (place < brief.sampling.n % len(chosen))
@@ -164,7 +165,7 @@ def infill(
             max_tokens=max_tokens or 64 * lines,
             stop=partial(end_of_lines, lines=lines),
         )
-        planned.append(Planned(request, "infill", ids, head, tail))
+        planned.append(Planned(request, "infill", ids, head, tail, helpers))
     return planned
 
 
@@ -190,12 +191,15 @@ def _tidy(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip("\n").splitlines()).rstrip() + "\n"
 
 
-def _definitions(text: str, description: Description) -> dict[str, str]:
-    """The helper functions and classes that stand in a program's text; the program itself is not among them."""
-    try:
-        return {name: code for name, code in definitions(text).items() if not code.startswith(description.first_line)}
-    except ValueError:
-        return {}
+def _definitions(parents: Sequence[Candidate], description: Description) -> Mapping[str, str]:
+    """The helper functions and classes that stand in the parents' texts; the programs themselves are not among them."""
+    found: dict[str, str] = {}
+    for parent in parents:
+        try:
+            found.update(definitions(parent.text))
+        except ValueError:
+            continue
+    return MappingProxyType({name: code for name, code in found.items() if not code.startswith(description.first_line)})
 
 
 def _with_helpers(text: str, helpers: Mapping[str, str]) -> str:
