@@ -1,4 +1,4 @@
-"""Holds the rules of docs/design.md: a failure names file, line and rule. Exceptions stand in lists here, with their reasons."""
+"""Holds the rules of docs/design.md. A failure names file, line and rule; an exception stands in a list here, with its reason."""
 
 from __future__ import annotations
 
