@@ -1,4 +1,4 @@
-"""Holds the rules of docs/design.md. A failure names file, line and rule; an exception stands in a list here, with its reason."""
+"""Holds the rules of docs/design.md. A failure names file, line and rule; exceptions stand in lists here, with reasons."""
 
 from __future__ import annotations
 
