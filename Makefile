@@ -24,8 +24,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 demo: venv ## search MNIST-1D for two rounds with the embedded language model, then write the report
-	$(BIN)/nasmith search mnist1d --name demo --rounds 2 --prompts 4 --samples 8 --steps 1000
-	$(BIN)/nasmith report demo
+	$(BIN)/nasmith search mnist1d --rounds 2 --prompts 4 --samples 8 --steps 1000
+	$(BIN)/nasmith report
 
 test: venv ## run the tests, then the checks
 	$(BIN)/pytest -n $(WORKERS)
