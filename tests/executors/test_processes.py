@@ -227,14 +227,22 @@ def test_a_job_whose_supervisor_always_dies_is_an_error_of_ours(shared: Processe
     assert "twice" in outcome.message
 
 
-def test_a_zygote_that_is_killed_again_and_again_is_given_up(executor: Processes) -> None:
-    for _ in range(4):
+def test_a_zygote_that_dies_between_jobs_is_replaced_every_time(executor: Processes) -> None:
+    for _ in range(5):
         assert run(executor, "").status is Status.OK
         zygote = zygote_of(executor)
         zygote.kill()
         psutil.wait_procs([zygote], timeout=_WAIT)
-    with pytest.raises(NasmithError, match="died 4 times"):
-        run(executor, "")
+
+
+def test_a_supervisor_that_was_stopped_is_ended_with_its_candidate(hasty: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nasmith.executors.processes._GRACE_SECONDS", 0.5)
+    zygote = zygote_of(hasty)
+    assert run(hasty, "import os, time\nos.kill(os.getppid(), 19)\ntime.sleep(1000)").status is Status.ERROR
+    _, alive = psutil.wait_procs(zygote.children(recursive=True), timeout=_WAIT)
+    assert alive == []
+    assert run(hasty, "").status is Status.OK
+    assert zygote_of(hasty) == zygote
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def ask(control: socket.socket, text: str) -> socket.socket:
         socket.send_fds(control, [b"j"], [theirs.fileno()])
     header = {"candidate": 1, "seed": 0, "splits": ["val"], "train": True, "limits": _LIMITS.plain()}
     send(mine, header, text.encode())
+    assert receive(mine, 0)[0]["pid"] > 0
     return mine
 
 

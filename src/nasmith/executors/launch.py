@@ -22,7 +22,7 @@ from nasmith.errors import NasmithError
 from nasmith.executors.wire import printable, receive, send
 from nasmith.protocols import Workload
 
-__all__ = ["Setup", "Zygote"]
+__all__ = ["Setup", "Zygote", "end_tree"]
 
 _KEPT_VARIABLES = frozenset(
     {
@@ -138,13 +138,7 @@ class Zygote:
 
     def kill(self) -> None:
         """End it and everything below it, without waiting for their consent."""
-        with contextlib.suppress(psutil.Error):
-            root = psutil.Process(self._process.pid)
-            doomed = [root, *root.children(recursive=True)]
-            for process in doomed:
-                with contextlib.suppress(psutil.Error):
-                    process.kill()
-        self._process.kill()
+        end_tree(self._process.pid)
 
     def close(self) -> None:
         """Let it end, which it does once nothing below it is left, and collect it. May be called twice."""
@@ -157,6 +151,15 @@ class Zygote:
             self._process.wait()
         self._control.close()
         self._printed.close()
+
+
+def end_tree(pid: int) -> None:
+    """Kill a process and everything below it."""
+    with contextlib.suppress(psutil.Error):
+        root = psutil.Process(pid)
+        for process in [root, *root.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
 
 def _environment() -> dict[str, str]:

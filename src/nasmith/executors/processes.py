@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from nasmith.errors import ConfigError, NasmithError
-from nasmith.executors.launch import Setup, Zygote
+from nasmith.executors.launch import Setup, Zygote, end_tree
 from nasmith.executors.wire import WireError, printable, receive, send, unpack_outcome
 from nasmith.protocols import Workload
 from nasmith.types import Job, Outcome, Status
@@ -54,7 +54,7 @@ class Processes:
         self,
         workers: int | None = None,
         timeout_seconds: float = 600,
-        memory_mb: float = 3000,
+        memory_mb: float = 2048,
         output_mb: float = 256,
         threads: int = 1,
     ) -> None:
@@ -182,8 +182,9 @@ class Processes:
     def _try(self, job: Job, zygote: Zygote) -> Outcome | None:
         """Run the job once; None where its supervisor died."""
         header = {"candidate": job.candidate, "seed": job.seed, "splits": job.splits, "train": job.train}
+        supervisor = None
         here, there = socket.socketpair()
-        here.settimeout(self._limits["timeout_seconds"] + _GRACE_SECONDS)
+        here.settimeout(_GRACE_SECONDS)
         with self._state:
             if not self._hung_up:
                 self._talks.add(here)
@@ -193,9 +194,11 @@ class Processes:
             send(here, header | {"limits": self._limits}, job.text.encode(errors="replace"))
             if here not in self._talks:
                 return _CLOSED
+            supervisor = receive(here, 0)[0]["pid"]
+            here.settimeout(self._limits["timeout_seconds"] + _GRACE_SECONDS)
             verdict, result = receive(here, self._limits["output_bytes"] + _HEADER_SPACE)
-        except TimeoutError:  # supervisor or zygote were stopped: neither can be trusted to end what is below it
-            zygote.kill()
+        except TimeoutError:  # one of them was stopped, so that it cannot end what is below it
+            zygote.kill() if supervisor is None else end_tree(supervisor)
             return None
         except (EOFError, OSError, WireError):
             return _CLOSED if self._hung_up else None
@@ -203,6 +206,7 @@ class Processes:
             with self._state:
                 self._talks.discard(here)
             here.close()
+        self._deaths = 0
         return _judge(verdict, result, self._limits)
 
     def _warm_up(self) -> None:
@@ -245,7 +249,7 @@ class Processes:
             return
         self._deaths += 1
         if self._deaths > _RESTARTS:
-            self._broken = f"the worker process died {self._deaths} times; the last time: {dead.last_words()}"
+            self._broken = f"the worker process died {self._deaths} times in a row; the last time: {dead.last_words()}"
             return
         dead.close()
         with self._state:

@@ -33,14 +33,16 @@ _PATIENCE_SECONDS = 10.0
 def supervise(workload: Workload, connection: socket.socket) -> None:
     """Serve the one job that comes through `connection`, in a process that was forked for it.
 
-    The reply's header says how the candidate's process ended: `cause` ("exit", "timeout", "memory", "output"), `code` (its
-    exit code, or minus the signal's number), `seconds`, `tail` (the end of what it printed), `oom` (the kernel ended a process
-    for want of memory meanwhile, or the process had gone past its limit). The body is what the process wrote as its result,
-    unread. Where the other side goes away, the candidate is ended and nothing is replied.
+    It says its own process id first, in case that it must be ended from outside. The reply's header says how the candidate's
+    process ended: `cause` ("exit", "timeout", "memory", "output"), `code` (its exit code, or minus the signal's number),
+    `seconds`, `tail` (the end of what it printed), `oom` (the kernel ended a process for want of memory meanwhile, or the
+    process had gone past its limit). The body is what the process wrote as its result, unread. Where the other side goes away,
+    the candidate is ended and nothing is replied.
     """
     if sys.platform == "linux":
         child.set_process_option(_SUBREAPER, 1)  # orphans of the candidate come to this process
     wake = wake_on_child()
+    send(connection, {"pid": os.getpid()})
     header, text = receive(connection, _JOB_LIMIT)
     limits = child.Limits.read(header["limits"])
     job = Job(header["candidate"], text.decode(), header["seed"], tuple(header["splits"]), header["train"])
