@@ -142,7 +142,7 @@ def test_any_text_is_read_without_a_crash(text):
             assert not holes(text)
     end = end_of_program("def Model():", text)
     assert end is None or 0 <= end <= len(text)
-    end = end_of_lines(text)
+    end = end_of_lines("", text)
     assert end is None or 0 <= end <= len(text)
 
 
@@ -251,25 +251,25 @@ def test_a_reply_beyond_repair_ends_at_once(reply):
 
 
 def test_a_line_ends_before_its_newline():
-    assert end_of_lines("\n        nn.ReLU(),") is None
-    assert end_of_lines("\n        nn.ReLU(),\n       ") == len("\n        nn.ReLU(),")
+    assert end_of_lines("", "\n        nn.ReLU(),") is None
+    assert end_of_lines("", "\n        nn.ReLU(),\n       ") == len("\n        nn.ReLU(),")
 
 
 def test_a_line_ends_when_its_brackets_are_closed():
     reply = "\n        Residual(\n            nn.ReLU(),\n        ),\n        nn.Flatten()"
-    assert reply[: end_of_lines(reply)] == "\n        Residual(\n            nn.ReLU(),\n        ),"
-    assert end_of_lines(reply[:-25]) is None
+    assert reply[: end_of_lines("", reply)] == "\n        Residual(\n            nn.ReLU(),\n        ),"
+    assert end_of_lines("", reply[:-25]) is None
 
 
 def test_several_lines_may_be_asked_for():
     reply = "\n  a,\n  b,\n  c,\n"
-    assert reply[: end_of_lines(reply, 2)] == "\n  a,\n  b,"
+    assert reply[: end_of_lines("", reply, 2)] == "\n  a,\n  b,"
 
 
 def test_a_bracket_that_closes_nothing_ends_the_lines_before_it():
     reply = "\n        nn.ReLU(),\n    )\n"
-    assert reply[: end_of_lines(reply, 3)] == "\n        nn.ReLU(),\n"
-    assert not "\n    )\n"[: end_of_lines("\n    )\n")].strip()
+    assert reply[: end_of_lines("", reply, 3)] == "\n        nn.ReLU(),\n"
+    assert not "\n    )\n"[: end_of_lines("", "\n    )\n")].strip()
 
 
 # Holes and definitions.

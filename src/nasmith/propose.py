@@ -12,10 +12,10 @@ from types import MappingProxyType
 
 from nasmith.errors import UnknownNameError
 from nasmith.seeding import derive, generator
-from nasmith.source import definitions, end_of_lines, end_of_program, holes, names
+from nasmith.source import cuts, definitions, end_of_lines, end_of_program, holes, names
 from nasmith.types import Brief, Candidate, Completion, Description, Example, Request
 
-__all__ = ["OPERATORS", "Child", "Planned", "children", "crossover", "example", "infill", "requests"]
+__all__ = ["OPERATORS", "Child", "Planned", "children", "crossover", "example", "infill", "regrow", "requests"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,7 @@ def infill(
     lines: int = 1,
     replaced: int = 1,
     examples: int = 1,
+    arguments: float = 0.0,
 ) -> list[Planned]:
     """Ask for a few lines of one parent anew, given the program before them; several places are tried, each a few times.
 
@@ -137,6 +138,7 @@ def infill(
         lines: Lines that a reply may hold.
         replaced: Layers that a reply stands for; with 0 it is inserted.
         examples: Other parents that stand before the rewritten one in the prompt.
+        arguments: Share of the places that lie within a line: the layer's kind stays, its arguments are written anew.
     """
     random = generator(brief.sampling.seed, "infill")
     order = list(range(len(parents)))
@@ -156,21 +158,55 @@ def infill(
         n = brief.sampling.n // len(chosen) + (place < brief.sampling.n % len(chosen))
         hole = found[index]
         last = found[min(index + replaced, len(found)) - 1].end if replaced else hole.start
-        head, tail = "\n".join(text[: hole.start]), "\n" + "\n".join(text[last:])
+        first = "\n" + text[hole.start]
+        columns = cuts(first) if random.random() < arguments else []
+        begun = first[: random.choice(columns)] if columns else ""
+        head, tail = "\n".join(text[: hole.start]) + begun, "\n" + "\n".join(text[last:])
         request = Request(
             prompt=before + _header(brief.target) + head,
             n=n,
             temperature=brief.sampling.temperature,
             seed=derive(brief.sampling.seed, "hole", place),
             max_tokens=max_tokens or 64 * lines,
-            stop=partial(end_of_lines, lines=lines),
+            stop=partial(end_of_lines, begun, lines=lines),
         )
         planned.append(Planned(request, "infill", ids, head, tail, helpers))
     return planned
 
 
+def regrow(
+    brief: Brief, parents: Sequence[Candidate], description: Description, max_tokens: int | None = None, *, points: int = 4
+) -> list[Planned]:
+    """Ask for the rest of one parent from a random line on; `points` such places are tried."""
+    random = generator(brief.sampling.seed, "regrow")
+    order = list(range(len(parents)))
+    random.shuffle(order)
+    rewritten = parents[order[0]]
+    found = holes(rewritten.text)
+    if not found:
+        return crossover(brief, parents, description, max_tokens)
+    chosen = sorted(random.sample(range(len(found)), min(len(found), points, brief.sampling.n)))
+    ids = tuple(dict.fromkeys(parents[place].id for place in order))
+    before = "".join(_shown(brief.facts[place], parents[place].text) + "\n" for place in reversed(order[1:]))
+    helpers = _definitions([parents[place] for place in order[1:]], description)
+    planned = []
+    for place, index in enumerate(chosen):
+        n = brief.sampling.n // len(chosen) + (place < brief.sampling.n % len(chosen))
+        head = "\n".join(rewritten.text.splitlines()[: found[index].start])
+        request = Request(
+            prompt=before + _header(brief.target) + head,
+            n=n,
+            temperature=brief.sampling.temperature,
+            seed=derive(brief.sampling.seed, "hole", place),
+            max_tokens=max_tokens or 240,
+            stop=partial(end_of_program, head),
+        )
+        planned.append(Planned(request, "regrow", ids, head, helpers=helpers))
+    return planned
+
+
 _Operator = Callable[[Brief, Sequence[Candidate], Description, int | None], list[Planned]]
-OPERATORS: Mapping[str, _Operator] = MappingProxyType({"crossover": crossover, "infill": infill})
+OPERATORS: Mapping[str, _Operator] = MappingProxyType({"crossover": crossover, "infill": infill, "regrow": regrow})
 """How children can be made from parents, by the name that briefs use."""
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
-__all__ = ["Hole", "canonical", "canonical_hash", "definitions", "end_of_lines", "end_of_program", "holes", "names"]
+__all__ = ["Hole", "canonical", "canonical_hash", "cuts", "definitions", "end_of_lines", "end_of_program", "holes", "names"]
 
 _BLOCK = re.compile(r"^(?:@|(?:async\s+)?def\b|class\b)", re.MULTILINE)
 _TOKEN = re.compile(
@@ -108,23 +108,28 @@ def end_of_program(prefix: str, reply: str) -> int | None:
     return None
 
 
-def end_of_lines(reply: str, lines: int = 1) -> int | None:
-    """Return the length of `reply` at which it holds `lines` whole lines; None where it does not yet.
+def end_of_lines(prefix: str, reply: str, lines: int = 1) -> int | None:
+    """Return the length of `reply` at which `prefix` and it hold `lines` whole lines; None where they do not yet.
 
     Lines are logical ones: brackets opened in a line are closed before it ends. Blank lines at the start do not count. The
-    newline behind the last line is not counted in. A bracket that closes nothing in the reply ends it before that line.
+    newline behind the last line is not counted in. A bracket that closes nothing ends the reply before that line.
+
+    Args:
+        prefix: The part of the first line that stands already; may be empty.
+        reply: What came after it so far.
+        lines: How many.
     """
     found = 0
-    for line in _logical_lines(reply):
+    for line in _logical_lines(prefix + reply):
         if line.state == "broken":
-            return line.start
+            return max(0, line.start - len(prefix))
         if line.blank and not found:
             continue
         if line.state == "open":
             return None
         found += not line.blank
         if found >= lines or line.blank:
-            return line.stop - 1
+            return max(0, line.stop - 1 - len(prefix))
     return None
 
 
@@ -145,6 +150,14 @@ def holes(text: str) -> list[Hole]:
                 found.update(_holes_of_statement(statement))
     taken = sorted(found, key=lambda hole: (hole.start, -hole.end))
     return [hole for hole in taken if not any(_overlap(hole, other) for other in taken)]
+
+
+def cuts(line: str) -> list[int]:
+    """Return the columns of a layer's line from which on it can be written anew with the layer's kind kept.
+
+    They lie behind each `(` and `=` that something follows.
+    """
+    return [match.end() for match in re.finditer(r"[(=](?=[^\s)=])", line)]
 
 
 def definitions(text: str) -> dict[str, str]:
