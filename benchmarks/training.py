@@ -138,7 +138,7 @@ def measure_early_stopping(steps: int, seed: int) -> dict[str, object]:
     rows = []
     for name, text in programs.items():
         try:
-            workload.screen(text)
+            params = workload.screen(text)["params"]
         except ValueError as error:
             print(f"{name:14} left out: {error}")
             continue
@@ -146,11 +146,11 @@ def measure_early_stopping(steps: int, seed: int) -> dict[str, object]:
         errors = (arrays["predictions/val"] != labels).mean(axis=1).tolist()
         losses = arrays["train_loss"].tolist()
         stop = early_stop(losses, classes=10, planned=task.evaluations)
-        row = {"name": name, "params": facts["params"], "seconds": facts["train_seconds"], "losses": losses, "errors": errors}
+        row = {"name": name, "params": params, "seconds": facts["train_seconds"], "losses": losses, "errors": errors}
         row |= {"points": len(losses) if stop is None else stop, "error": min(errors), "stopped_error": min(errors[:stop])}
         rows.append(row)
         print(
-            f"{name:14} {facts['params']:7.0f} parameters  error {row['error']:.3f}  stopped after {row['points']:2} of "
+            f"{name:14} {params:7.0f} parameters  error {row['error']:.3f}  stopped after {row['points']:2} of "
             f"{len(losses)} points with {row['stopped_error']:.3f}",
             flush=True,
         )

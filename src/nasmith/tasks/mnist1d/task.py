@@ -153,7 +153,10 @@ class Mnist1d:
         """
         val = self._errors(outcome, "val", self._splits.val_y)
         best = int(val.argmin())
-        metrics = {"val_error": float(val[best]), "params": float(_count(self._state(outcome)))}
+        params = _count(self._state(outcome))
+        if params > self.max_params:  # a program may build another model than the one that was screened
+            raise ValueError(f"the trained model has {params:,} parameters; at most {self.max_params:,} are allowed")
+        metrics = {"val_error": float(val[best]), "params": float(params)}
         for fact in ("flops", "train_seconds", "early_stopped", "diverged"):
             if fact in outcome.facts:
                 metrics[fact] = float(outcome.facts[fact])
