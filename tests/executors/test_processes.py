@@ -170,7 +170,7 @@ def test_close_ends_what_runs_and_cancels_what_waits(tmp_path: Path) -> None:
     waiting = executor.submit(Job(2, "", 0))
     note.open().close()  # returns once the program has begun
     executor.close()
-    assert processes_below() == before
+    assert processes_below() <= before
     assert running.result(timeout=0).status is Status.ERROR
     assert waiting.cancelled()
 
@@ -189,7 +189,7 @@ def test_close_with_wait_lets_what_runs_end(tmp_path: Path) -> None:
     go.open("w").close()
     closing.join(_WAIT)
     assert running.result(timeout=0).facts["end"] == 1
-    assert processes_below() == before
+    assert processes_below() <= before
 
 
 def test_close_while_warming_up_leaves_nothing() -> None:
@@ -197,7 +197,7 @@ def test_close_while_warming_up_leaves_nothing() -> None:
     executor = Processes(workers=1)
     executor.start(Python())
     executor.close()
-    assert processes_below() == before
+    assert processes_below() <= before
 
 
 def test_start_does_not_wait_and_start_twice_is_refused(shared: Processes) -> None:
@@ -262,7 +262,7 @@ def test_a_workload_that_cannot_warm_up_fails_every_job_with_the_reason(workload
         with pytest.raises(NasmithError, match=message):
             future.result(timeout=_WAIT)
     executor.close()
-    assert processes_below() == before
+    assert processes_below() <= before
 
 
 def test_less_memory_than_the_libraries_take_is_refused_with_both_figures() -> None:
