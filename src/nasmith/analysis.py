@@ -108,7 +108,7 @@ class Verified:
         spreads: Sample standard deviation of each metric; 0 where there is one evaluation alone.
         fitness: The task's fitness of the mean validation metrics of the new seeds; higher is better. Orders the winners.
         test_fitness: The same with the test error in the validation error's place.
-        flagged: Whether the test error is much above the search error (`FLAG_RULE`).
+        flagged: Whether a child's test error is much above its search error (`FLAG_RULE`).
     """
 
     candidate: Candidate
@@ -329,7 +329,7 @@ def _verify(candidate: Candidate, search: Evaluation | None, evaluations: Sequen
         fitness = task.fitness(metrics)
         if objective is not None and twin in metrics:
             test_fitness = task.fitness({**metrics, objective.name: metrics[twin]})
-            if search is not None and objective.direction == "minimize":
+            if search is not None and candidate.operator != "seed" and objective.direction == "minimize":
                 flagged = is_flagged(search.metrics[objective.name], values[twin])
     return Verified(
         candidate=candidate,

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nasmith import analysis
-from nasmith.analysis import FLAG_RULE, Records, Scored, Verified
+from nasmith.analysis import Records, Scored, Verified
 from nasmith.cli.progress import STATUS_STYLES
 from nasmith.protocols import Storage, Task
 from nasmith.report.wording import duration, number, plural, with_spread, words
@@ -90,6 +90,7 @@ def print_summary(screen: Console, storage: Storage, name: str, task: Task, wher
         + (f", ${total.cost:.2f}" if total.cost else "")
     )
     flag = storage_flag(where)
+    screen.print()
     steps = Table.grid(padding=(0, 2))
     steps.add_row("All of it:", f"nasmith show {name}{flag}")
     steps.add_row("Report:", f"nasmith report {name}{flag} -o report")
@@ -107,7 +108,7 @@ def _print_verdict(screen: Console, winners: Sequence[Verified]) -> None:
         names = f": {', '.join(beaten)}" if beaten else ""
         screen.print(f"#{best.candidate.id} is fitter than {len(beaten)} of the {plural(len(seeds), 'seed')}{names}.")
     if any(item.flagged for item in winners):
-        screen.print(Text("! " + FLAG_RULE, "yellow"))
+        screen.print(Text("! test error above the search's by more than 0.02 and three standard errors", "yellow"))
 
 
 def _name(candidate: Any) -> Text:
