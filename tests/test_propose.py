@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from nasmith.errors import UnknownNameError
-from nasmith.propose import OPERATORS, children, example, requests
+from nasmith.propose import OPERATORS, children, example, infill, requests
 from nasmith.types import Brief, Candidate, Completion, Description, Sampling
 
 DESCRIPTION = Description("toy", "def Model():")
@@ -204,8 +204,32 @@ def test_infill_brings_helpers_that_the_other_parent_showed():
     assert all(child.text.startswith(HELPERS) for child in made)
 
 
+def test_infill_can_keep_a_layers_kind_and_ask_for_its_arguments():
+    made = set()
+    for seed in range(10):
+        planned = infill(brief("infill", n=16, seed=seed), PARENTS, DESCRIPTION, arguments=1.0)
+        for one in planned:
+            if one.head.endswith("nn.LazyConv1d("):
+                made.update(child.text for child in children(one, [reply("4, kernel_size=5),\n        nn.Tanh()")]))
+    assert made == {CNN.replace("8, kernel_size=3", "4, kernel_size=5")}
+
+
+def test_infill_can_insert_a_line():
+    parents = [Candidate(1, CNN)]
+    for planned in infill(brief("infill", parents=parents), parents, DESCRIPTION, replaced=0):
+        (child,) = children(planned, [reply("\n        nn.GELU(),")])
+        assert child.text.replace("        nn.GELU(),\n", "") == CNN
+
+
+def test_regrow_keeps_the_beginning_of_a_parent():
+    for planned in plan("regrow"):
+        (child,) = children(planned, [reply("\n        nn.GELU(),\n    )\n\n\ndef")])
+        assert child.text == planned.head + "\n        nn.GELU(),\n    )\n"
+        assert any(parent.text.startswith(planned.head) for parent in PARENTS)
+
+
 def test_an_unknown_operator_names_the_known_ones():
-    with pytest.raises(UnknownNameError, match=r"crossover, infill"):
+    with pytest.raises(UnknownNameError, match=r"crossover, infill, regrow"):
         requests(replace(brief("infill"), operator="infil"), PARENTS, DESCRIPTION)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasmith.source import Hole, canonical, canonical_hash, definitions, end_of_lines, end_of_program, holes, names
+from nasmith.source import Hole, canonical, canonical_hash, cuts, definitions, end_of_lines, end_of_program, holes, names
 
 SEEDS = Path(__file__).parents[1] / "src/nasmith/tasks/mnist1d/seeds"
 PROGRAMS = {path.stem: path.read_text() for path in sorted(SEEDS.glob("*.py")) if path.stem != "preamble"}
@@ -129,7 +129,7 @@ def test_text_that_is_no_program_is_a_value_error_with_a_reason(text, reason):
     assert reason in str(caught.value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.text()
     | st.lists(st.sampled_from([*"()[]{}:=,'\"#\\\n .xX1", "def f", "class A", "return ", "    ", '"""'])).map("".join)
@@ -164,20 +164,20 @@ FUNCTIONS = st.tuples(NAMES, NAMES, STATEMENTS).map(lambda f: f"def {f[0]}({f[1]
 TEXTS = st.lists(FUNCTIONS, min_size=1, max_size=3).map("\n".join)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(TEXTS)
 def test_the_canonical_form_is_its_own_canonical_form(text):
     assert canonical(canonical(text)) == canonical(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(TEXTS)
 def test_the_canonical_form_survives_reformatting(text):
     assert canonical(ast.unparse(ast.parse(text))) == canonical(text)
     assert canonical(text.replace("\n", "  # why\n").replace("z=", "z = ")) == canonical(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(TEXTS)
 def test_the_canonical_form_survives_renaming(text):
     text = f"a = 1\n{text}"  # bound at the top, so that no scope reads an `a` from outside
@@ -261,6 +261,15 @@ def test_a_line_ends_when_its_brackets_are_closed():
     assert end_of_lines("", reply[:-25]) is None
 
 
+def test_a_line_may_have_begun():
+    begun = "\n        Residual(nn.LazyConv1d("
+    assert end_of_lines(begun, "8, kernel_size=3)") is None
+    assert end_of_lines(begun, "8, kernel_size=3),\n            nn.ReLU()),\n") == len(
+        "8, kernel_size=3),\n            nn.ReLU()),"
+    )
+    assert end_of_lines(begun, "8)))") == 0
+
+
 def test_several_lines_may_be_asked_for():
     reply = "\n  a,\n  b,\n  c,\n"
     assert reply[: end_of_lines("", reply, 2)] == "\n  a,\n  b,"
@@ -302,6 +311,16 @@ def test_statements_of_methods_are_holes():
 )
 def test_a_program_without_lines_to_rewrite_has_no_holes(text):
     assert holes(text) == []
+
+
+def test_a_line_can_be_cut_before_its_arguments():
+    line = "        Residual(nn.LazyConv1d(32, kernel_size=3), nn.ReLU()),"
+    assert [line[column:] for column in cuts(line)] == [
+        "nn.LazyConv1d(32, kernel_size=3), nn.ReLU()),",
+        "32, kernel_size=3), nn.ReLU()),",
+        "3), nn.ReLU()),",
+    ]
+    assert cuts("        nn.Flatten(),") == []
 
 
 def test_definitions_are_found_by_name_with_their_decorators():
