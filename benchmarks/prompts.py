@@ -192,7 +192,7 @@ def run(arm: Arm, lm: SmolLM2, judge: Judge, prompts: int, samples: int) -> None
 
 def arms() -> list[Arm]:
     """What is compared; later questions build on the answers to earlier ones."""
-    cross, fill, grow = propose.crossover, propose.infill, propose.regrow
+    cross, fill, grow = propose.crossover, partial(propose.infill, ends=True), propose.regrow
     args = partial(fill, arguments=1.0)
     found = [Arm(f"crossover {t}", cross, t) for t in (0.3, 0.6, 0.8)]
     found += [Arm(f"crossover 0.5 {style.__name__}", cross, 0.5, style) for style in STYLES]
@@ -203,6 +203,17 @@ def arms() -> list[Arm]:
     found += [Arm(f"infill {t} later", fill, t, later=True) for t in (0.6, 0.8, 1.0)]
     found += [Arm(f"arguments {t}", args, t) for t in (0.6, 0.8, 1.0, 1.2)]
     found += [Arm(f"arguments {t} later", args, t, later=True) for t in (0.8, 1.0, 1.2)]
+    inner = propose.infill
+    found += [Arm(f"inner {t}{' later' * late}", inner, t, later=late) for t in (0.6, 0.8, 1.0) for late in (False, True)]
+    mixed = partial(inner, arguments=0.5)
+    found += [Arm(f"mixed {t}{' later' * late}", mixed, t, later=late) for t in (0.6, 0.8, 1.0) for late in (False, True)]
+    found += [Arm("mixed 0.8 alone", partial(mixed, examples=0), 0.8)]
+    found += [Arm(f"mixed 0.8 {n} a hole", partial(mixed, samples_per_hole=n), 0.8) for n in (1, 4)]
+    found += [
+        Arm(f"inner arguments {t}{' later' * late}", partial(inner, arguments=1), t, later=late)
+        for t in (0.8, 1.0)
+        for late in (False, True)
+    ]
     found += [Arm("arguments 1.0 alone", partial(args, examples=0), 1.0)]
     found += [Arm("infill 0.8 alone", partial(fill, examples=0), 0.8)]
     found += [Arm(f"infill 0.8 {style.__name__}", fill, 0.8, style) for style in STYLES[1:]]

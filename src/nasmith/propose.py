@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from random import Random
 from types import MappingProxyType
 
 from nasmith.errors import UnknownNameError
@@ -28,7 +29,8 @@ class Planned:
         parents: Ids of the programs that it is made from, the rewritten one first.
         head: Program text before the reply.
         tail: Program text after it.
-        helpers: Source of functions and classes of the parents, by name; a child that uses one gets it.
+        helpers: Source of functions and classes of the parents, by name; a child that uses one and does not
+            define it gets it.
     """
 
     request: Request
@@ -111,7 +113,7 @@ def crossover(
         max_tokens=max_tokens or 240,
         stop=partial(end_of_program, description.first_line),
     )
-    helpers = _definitions(parents, description)
+    helpers = _definitions(parents)
     return [Planned(request, "crossover", brief.parents, description.first_line, helpers=helpers)]
 
 
@@ -126,6 +128,7 @@ def infill(
     replaced: int = 1,
     examples: int = 1,
     arguments: float = 0.0,
+    ends: bool = False,
 ) -> list[Planned]:
     """Ask for a few lines of one parent anew, given the program before them; several places are tried, each a few times.
 
@@ -139,38 +142,33 @@ def infill(
         replaced: Layers that a reply stands for; with 0 it is inserted.
         examples: Other parents that stand before the rewritten one in the prompt.
         arguments: Share of the places that lie within a line: the layer's kind stays, its arguments are written anew.
+        ends: Whether the first and the last line may be rewritten too. They meet the shapes of the task's inputs and outputs,
+            and hardly any other line does.
     """
-    random = generator(brief.sampling.seed, "infill")
-    order = list(range(len(parents)))
-    random.shuffle(order)
-    rewritten = parents[order[0]]
-    found = holes(rewritten.text)
-    if not found:
+    subject = _Subject.of(brief, parents, examples)
+    found = holes(subject.text)
+    usable = range(len(found)) if ends or len(found) < 4 else range(1, len(found) - 1)
+    if not usable:
         return crossover(brief, parents, description, max_tokens)
-    chosen = sorted(random.sample(range(len(found)), min(len(found), max(1, brief.sampling.n // samples_per_hole))))
-    text = rewritten.text.splitlines()
-    shown = order[1 : 1 + examples]
-    ids = tuple(dict.fromkeys(parents[place].id for place in (order[0], *shown)))
-    before = "".join(_shown(brief.facts[place], parents[place].text) + "\n" for place in reversed(shown))
-    helpers = _definitions([parents[place] for place in shown], description)
+    chosen = sorted(subject.random.sample(usable, min(len(usable), max(1, brief.sampling.n // samples_per_hole))))
+    text = subject.text.splitlines()
     planned = []
     for place, index in enumerate(chosen):
-        n = brief.sampling.n // len(chosen) + (place < brief.sampling.n % len(chosen))
         hole = found[index]
         last = found[min(index + replaced, len(found)) - 1].end if replaced else hole.start
         first = "\n" + text[hole.start]
-        columns = cuts(first) if random.random() < arguments else []
-        begun = first[: random.choice(columns)] if columns else ""
+        columns = cuts(first) if subject.random.random() < arguments else []
+        begun = first[: subject.random.choice(columns)] if columns else ""
         head, tail = "\n".join(text[: hole.start]) + begun, "\n" + "\n".join(text[last:])
         request = Request(
-            prompt=before + _header(brief.target) + head,
-            n=n,
+            prompt=subject.prompt + head,
+            n=_share(brief.sampling.n, len(chosen), place),
             temperature=brief.sampling.temperature,
-            seed=derive(brief.sampling.seed, "hole", place),
+            seed=derive(brief.sampling.seed, "place", place),
             max_tokens=max_tokens or 64 * lines,
             stop=partial(end_of_lines, begun, lines=lines),
         )
-        planned.append(Planned(request, "infill", ids, head, tail, helpers))
+        planned.append(Planned(request, "infill", subject.ids, head, tail, subject.helpers))
     return planned
 
 
@@ -178,36 +176,61 @@ def regrow(
     brief: Brief, parents: Sequence[Candidate], description: Description, max_tokens: int | None = None, *, points: int = 4
 ) -> list[Planned]:
     """Ask for the rest of one parent from a random line on; `points` such places are tried."""
-    random = generator(brief.sampling.seed, "regrow")
-    order = list(range(len(parents)))
-    random.shuffle(order)
-    rewritten = parents[order[0]]
-    found = holes(rewritten.text)
+    subject = _Subject.of(brief, parents)
+    found = holes(subject.text)
     if not found:
         return crossover(brief, parents, description, max_tokens)
-    chosen = sorted(random.sample(range(len(found)), min(len(found), points, brief.sampling.n)))
-    ids = tuple(dict.fromkeys(parents[place].id for place in order))
-    before = "".join(_shown(brief.facts[place], parents[place].text) + "\n" for place in reversed(order[1:]))
-    helpers = _definitions([parents[place] for place in order[1:]], description)
+    chosen = sorted(subject.random.sample(range(len(found)), min(len(found), points, brief.sampling.n)))
     planned = []
     for place, index in enumerate(chosen):
-        n = brief.sampling.n // len(chosen) + (place < brief.sampling.n % len(chosen))
-        head = "\n".join(rewritten.text.splitlines()[: found[index].start])
+        head = "\n".join(subject.text.splitlines()[: found[index].start])
         request = Request(
-            prompt=before + _header(brief.target) + head,
-            n=n,
+            prompt=subject.prompt + head,
+            n=_share(brief.sampling.n, len(chosen), place),
             temperature=brief.sampling.temperature,
-            seed=derive(brief.sampling.seed, "hole", place),
+            seed=derive(brief.sampling.seed, "place", place),
             max_tokens=max_tokens or 240,
             stop=partial(end_of_program, head),
         )
-        planned.append(Planned(request, "regrow", ids, head, helpers=helpers))
+        planned.append(Planned(request, "regrow", subject.ids, head, helpers=subject.helpers))
     return planned
 
 
 _Operator = Callable[[Brief, Sequence[Candidate], Description, int | None], list[Planned]]
 OPERATORS: Mapping[str, _Operator] = MappingProxyType({"crossover": crossover, "infill": infill, "regrow": regrow})
 """How children can be made from parents, by the name that briefs use."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """The parent that is rewritten, drawn by the brief's seed, and what stands before it in a prompt."""
+
+    text: str
+    ids: tuple[int, ...]
+    prompt: str
+    helpers: Mapping[str, str]
+    random: Random
+
+    @classmethod
+    def of(cls, brief: Brief, parents: Sequence[Candidate], examples: int = 1) -> _Subject:
+        """Draw it; up to `examples` of the others are shown before the target."""
+        random = generator(brief.sampling.seed, brief.operator)
+        order = list(range(len(parents)))
+        random.shuffle(order)
+        shown = order[1 : 1 + examples]
+        blocks = [_shown(brief.facts[place], parents[place].text) for place in reversed(shown)]
+        return cls(
+            text=parents[order[0]].text,
+            ids=tuple(dict.fromkeys(parents[place].id for place in (order[0], *shown))),
+            prompt="\n".join([*blocks, _header(brief.target)]),
+            helpers=_definitions([parents[place] for place in shown]),
+            random=random,
+        )
+
+
+def _share(n: int, places: int, place: int) -> int:
+    """How many of `n` replies fall to one of `places`; the first get what is left over."""
+    return n // places + (place < n % places)
 
 
 def _header(metrics: Mapping[str, str]) -> str:
@@ -227,15 +250,15 @@ def _tidy(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip("\n").splitlines()).rstrip() + "\n"
 
 
-def _definitions(parents: Sequence[Candidate], description: Description) -> Mapping[str, str]:
-    """The helper functions and classes that stand in the parents' texts; the programs themselves are not among them."""
+def _definitions(parents: Sequence[Candidate]) -> Mapping[str, str]:
+    """The functions and classes that stand in the parents' texts, by name."""
     found: dict[str, str] = {}
     for parent in parents:
         try:
             found.update(definitions(parent.text))
         except ValueError:
             continue
-    return MappingProxyType({name: code for name, code in found.items() if not code.startswith(description.first_line)})
+    return MappingProxyType(found)
 
 
 def _with_helpers(text: str, helpers: Mapping[str, str]) -> str:
