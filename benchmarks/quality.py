@@ -62,11 +62,11 @@ def row(storage: Path, name: str) -> dict[str, float]:
     opened = open_storage(storage, read_only=True)
     records = analysis.read(opened, name)
     task = create("tasks", "mnist1d", records.run.config["task"]["options"])
-    children = [item for item in analysis.scored(records, task) if item.candidate.step >= 0]
+    children = [item for item in analysis.scored(records) if item.candidate.step >= 0]
     total = sum(candidate.step >= 0 for candidate in records.candidates.values())
     verified = [e for e in records.evaluations if e.purpose == "verify" and e.status is Status.OK]
     best = analysis.best(children, 1)
-    seeds = [item for item in analysis.scored(records, task) if item.candidate.step < 0]
+    seeds = [item for item in analysis.scored(records) if item.candidate.step < 0]
     return {
         "children": total,
         "new and trained": len(children) / total,

@@ -38,18 +38,18 @@ def test_best_is_ordered_by_fitness_and_the_earlier_of_equals_comes_first() -> N
 
 
 def test_a_failure_has_no_score() -> None:
-    found = analysis.scored(records([child(2)], [Evaluation(2, Status.TIMEOUT)]), Mnist1d())
+    found = analysis.scored(records([child(2)], [Evaluation(2, Status.TIMEOUT)]))
     assert found == []
 
 
 def test_front_keeps_what_nothing_dominates_and_leaves_out_what_is_not_finite() -> None:
     evaluations = [ok(2, 100, 0.3), ok(3, 200, 0.2), ok(4, 200, 0.3), ok(5, 100, 0.3), ok(6, 50, math.nan)]
-    found = analysis.scored(records([child(n) for n in range(2, 7)], evaluations), Mnist1d())
+    found = analysis.scored(records([child(n) for n in range(2, 7)], evaluations))
     assert [item.candidate.id for item in analysis.front(found, OBJECTIVES)] == [2, 3]
 
 
 def test_hypervolume_counts_logarithms_where_the_objective_says_so() -> None:
-    found = analysis.scored(records([child(2)], [ok(2, 100, 0.5)]), Mnist1d())
+    found = analysis.scored(records([child(2)], [ok(2, 100, 0.5)]))
     assert analysis.hypervolume(found, OBJECTIVES, (10_000, 1.0)) == pytest.approx(2 * 0.5)
     assert analysis.hypervolume([], OBJECTIVES, (10_000, 1.0)) == 0
 
@@ -146,5 +146,5 @@ def test_a_recorded_run_is_read_whole(recorded_storage: Storage) -> None:
     reply = data.completion(first_child)
     assert reply is not None and reply.text in first_child.text
     assert data.completion(data.candidates[1]) is None
-    best_seed = analysis.best_seed(analysis.scored(data, Mnist1d()))
+    best_seed = analysis.best_seed(analysis.scored(data))
     assert best_seed is not None and best_seed.candidate.label == "reference_cnn"

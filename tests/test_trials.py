@@ -31,7 +31,7 @@ def outcome(**arrays):
 
 
 def run(executor, purpose="search"):
-    trials = Trials(ToyTask(), executor)
+    trials = Trials(ToyTask(), executor, lambda metrics: metrics["val_error"] < 0.9)
     trials.submit(CANDIDATE, 11, purpose)
     finished = []
     while trials.futures:
@@ -49,6 +49,11 @@ def test_a_verification_asks_for_the_test_set_as_well():
     executor = Canned(outcome(**{"predictions/test": np.zeros(4)}))
     assert run(executor, "verify").metrics["test_error"] == 1.0
     assert executor.jobs[0].splits == ("val", "test")
+
+
+def test_what_the_strategy_does_not_accept_has_metrics_but_no_fitness():
+    evaluation = run(Canned(outcome(**{"predictions/val": np.zeros(4)})))
+    assert (evaluation.status, evaluation.metrics) == (Status.OK, {"params": 2.0, "val_error": 1.0})
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.INVALID, Status.TIMEOUT, Status.OOM, Status.KILLED])

@@ -145,13 +145,13 @@ def split_objective(objectives: Sequence[Objective]) -> tuple[Objective | None, 
     return None, ""
 
 
-def scored(records: Records, task: Task) -> list[Scored]:
-    """Return every candidate that has a successful search evaluation, with its first such one, in order of id."""
+def scored(records: Records) -> list[Scored]:
+    """Return every candidate that counts as a result, with its first evaluation of the search, in order of id."""
     first: dict[int, Evaluation] = {}
     for evaluation in records.evaluations:
-        if evaluation.purpose == "search" and evaluation.status is Status.OK:
+        if evaluation.purpose == "search" and "fitness" in evaluation.metrics:
             first.setdefault(evaluation.candidate, evaluation)
-    return [Scored(records.candidates[i], first[i], task.fitness(first[i].metrics)) for i in sorted(first)]
+    return [Scored(records.candidates[i], first[i], first[i].metrics["fitness"]) for i in sorted(first)]
 
 
 def best(items: Iterable[Scored], n: int = 10) -> list[Scored]:
@@ -260,7 +260,7 @@ def totals(completions: Iterable[Completion]) -> Totals:
 
 
 def _children_fitness(records: Records, task: Task) -> list[float | None]:
-    fitness = {item.candidate.id: item.fitness for item in scored(records, task)}
+    fitness = {item.candidate.id: item.fitness for item in scored(records)}
     return [fitness.get(child.id) for child, _ in sorted(_outcomes(records), key=lambda pair: pair[0].id)]
 
 
@@ -312,7 +312,7 @@ def verified(records: Records, task: Task) -> list[Verified]:
     for evaluation in records.evaluations:
         if evaluation.purpose == "verify":
             groups.setdefault(evaluation.candidate, []).append(evaluation)
-    search = {item.candidate.id: item.evaluation for item in scored(records, task)}
+    search = {item.candidate.id: item.evaluation for item in scored(records)}
     items = [_verify(records.candidates[i], search.get(i), groups[i], task) for i in groups]
     return sorted(items, key=lambda item: (-item.fitness, item.candidate.id))
 

@@ -72,7 +72,7 @@ class Result:
         ]
 
     def _scored(self) -> list[Scored]:
-        return [Scored(e.candidate, e.metrics) for e in self.evaluations if e.purpose == "search" and e.status is Status.OK]
+        return [Scored(e.candidate, e.metrics) for e in self.evaluations if e.purpose == "search" and "fitness" in e.metrics]
 
 
 def open_storage(where: str | Path | Storage | None = None, *, read_only: bool = False) -> Storage:

@@ -84,7 +84,7 @@ class Search:
         self._storage, self._seed, self._budget, self._observers = storage, seed, budget, observers
         self._description = task.describe()
         self.history = History(storage, run.name, new=new)
-        self.trials = Trials(task, executor)
+        self.trials = Trials(task, executor, strategy.accepts)
         self._proposals = Proposals(lm, storage, self.history, self._description)
         self._candidates: dict[int, Candidate] = {}
         self._first: dict[str, int] = {}  # the first candidate of each canonical form

@@ -165,6 +165,9 @@ class Strategy(Protocol):
     def ask(self) -> Brief | Tune | None:
         """The next wish; None to wait for what runs. None with nothing running ends the search. None changes nothing."""
 
+    def accepts(self, metrics: Mapping[str, float]) -> bool:
+        """Whether a trained candidate counts as a result. One that does not gets no "fitness" and wins nothing."""
+
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> None:
         """Learn how a candidate did; in any order within a round."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
@@ -29,8 +29,8 @@ class Trial:
 class Trials:
     """The trials that are out. Called from the loop's thread alone."""
 
-    def __init__(self, task: Task, executor: Executor) -> None:
-        self._task, self._executor = task, executor
+    def __init__(self, task: Task, executor: Executor, accepts: Callable[[Mapping[str, float]], bool]) -> None:
+        self._task, self._executor, self._accepts = task, executor, accepts
         self._out: dict[Future[Outcome], Trial] = {}
 
     @property
@@ -52,7 +52,7 @@ class Trials:
         for future in [future for future in self._out if future.done()]:
             trial, outcome = self._out.pop(future), future.result()
             if outcome.status is not Status.ERROR:
-                yield trial, outcome, judge(self._task, trial, outcome)
+                yield trial, outcome, judge(self._task, trial, outcome, self._accepts)
             elif trial.attempt < _RETRIES:
                 self._submit(replace(trial, attempt=trial.attempt + 1))
             else:
@@ -73,13 +73,17 @@ class Trials:
             del self._out[future]
 
 
-def judge(task: Task, trial: Trial, outcome: Outcome) -> Evaluation:
-    """Make an evaluation of an outcome: scored here, in the trusted process. Only the status OK carries metrics."""
+def judge(task: Task, trial: Trial, outcome: Outcome, accepts: Callable[[Mapping[str, float]], bool]) -> Evaluation:
+    """Make an evaluation of an outcome: scored here, in the trusted process.
+
+    Only the status OK carries metrics, and only what the strategy accepts as a result carries a fitness.
+    """
     status, message, metrics = outcome.status, outcome.message, {}
     if status is Status.OK:
         try:
             metrics = dict(task.score(outcome, trial.purpose))
-            metrics["fitness"] = task.fitness(metrics)
+            if accepts(metrics):
+                metrics["fitness"] = task.fitness(metrics)
         except ValueError as error:  # the worker returned something else than was asked for
             status, message, metrics = Status.INVALID, str(error), {}
         odd = [name for name, value in metrics.items() if not math.isfinite(value)]

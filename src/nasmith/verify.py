@@ -50,7 +50,7 @@ def winners(task: Task, candidates: Sequence[Candidate], evaluations: Sequence[E
     if not what.best:
         return []
     seeds = {candidate.id for candidate in candidates if candidate.step < 0}
-    scored = [Scored(e.candidate, e.metrics) for e in evaluations if e.status is Status.OK and e.purpose == "search"]
+    scored = [Scored(e.candidate, e.metrics) for e in evaluations if "fitness" in e.metrics and e.purpose == "search"]
     best = top((s for s in scored if s.id not in seeds), what.best)
     pareto = sorted(front(scored, task.objectives), key=lambda s: s.metrics[task.objectives[0].name])
     if len(pareto) > what.front:

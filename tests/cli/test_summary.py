@@ -38,7 +38,7 @@ def test_the_end_of_a_search_names_the_winner_what_it_beats_and_what_comes_next(
 def test_the_tables_fit_80_columns_and_show_the_seeds(recorded_storage: Storage) -> None:
     records = analysis.read(recorded_storage, "quiet-otter")
     task = Mnist1d()
-    scored = analysis.scored(records, task)
+    scored = analysis.scored(records)
     tables = [
         leaders_table(scored, task.objectives),
         verified_table(analysis.verified(records, task), task.objectives, limit=2),

@@ -16,7 +16,7 @@ def test_every_point_says_which_candidate_it_is_at_its_own_place(recorded_storag
         root = ElementTree.fromstring(inline_svg(front))
     points = [element for element in root.iter("use") if element.get("data-candidate")]
     assert len(points) == sum(len(tips) for tips in front.tips.values()) > 20
-    scored = {item.candidate.id: item for item in analysis.scored(records, Mnist1d())}
+    scored = {item.candidate.id: item for item in analysis.scored(records)}
     seeds = [p for p in points if records.candidates[int(p.get("data-candidate", 0))].operator == "seed"]
     by_size = sorted(seeds, key=lambda p: scored[int(p.get("data-candidate", 0))].evaluation.metrics["params"])
     assert [float(p.get("x", 0)) for p in by_size] == sorted(float(p.get("x", 0)) for p in seeds)

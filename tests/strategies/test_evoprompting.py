@@ -81,6 +81,11 @@ def test_children_at_or_above_the_error_threshold_are_dropped():
     assert shown == {7}
 
 
+def test_a_result_must_be_below_the_error_threshold():
+    assert started().accepts({"val_error": 0.49})
+    assert not started().accepts({"val_error": 0.5})
+
+
 def test_tuning_is_on_the_scored_children_that_were_not_chosen():
     strategy = started()
     play_round(strategy, 3, lambda n: scored(n, n, 0.1) if n != 10 else Evaluation(10, Status.FAILED))

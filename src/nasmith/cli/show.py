@@ -147,7 +147,7 @@ def _print_run(screen: Console, records: Records, task: Task) -> None:
         facts.add_row("tuning", f"after round {tuning.round + 1}, {plural(tuning.examples, 'example')}: {losses}{kept}")
     screen.print(facts)
     screen.print()
-    screen.print(leaders_table(analysis.scored(records, task), task.objectives))
+    screen.print(leaders_table(analysis.scored(records), task.objectives))
     winners = analysis.verified(records, task)
     if winners:
         screen.print()

@@ -28,7 +28,7 @@ def storage_flag(storage: str | None) -> str:
 def summary(storage: Storage, name: str, task: Task) -> dict[str, Any]:
     """Return what a script would want to know of a run."""
     records = analysis.read(storage, name)
-    scored = analysis.scored(records, task)
+    scored = analysis.scored(records)
     return {
         "run": name,
         "created": records.run.created,
@@ -72,7 +72,7 @@ def _verified_json(item: Verified) -> dict[str, Any]:
 def print_summary(screen: Console, storage: Storage, name: str, task: Task, where: str | None) -> None:
     """Print the end of a search: the winners, what they beat, and the commands that come next."""
     records = analysis.read(storage, name)
-    scored = analysis.scored(records, task)
+    scored = analysis.scored(records)
     winners = analysis.verified(records, task)
     made = sum(analysis.count_by_status(records).values())
     screen.print()

@@ -53,7 +53,7 @@ def render(records: Records, task: Task, drawings: Sequence[Any] = (), svgs: dic
     from jinja2 import Environment
     from markupsafe import Markup
 
-    scored = analysis.scored(records, task)
+    scored = analysis.scored(records)
     winners = analysis.verified(records, task)
     script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     template = Environment(autoescape=True, trim_blocks=True).from_string(

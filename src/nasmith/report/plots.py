@@ -99,7 +99,7 @@ def _figure(height: float) -> tuple[Figure, Axes]:
 
 def draw_all(records: Records, task: Task) -> list[Drawing]:
     """Draw what the records hold; a drawing without data is left out. Call it, and save, within `styled`."""
-    scored = analysis.scored(records, task)
+    scored = analysis.scored(records)
     winners = analysis.verified(records, task)
     drawings = [
         _draw_front(scored, winners, task.objectives),

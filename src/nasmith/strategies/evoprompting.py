@@ -109,6 +109,10 @@ class EvoPrompting:
         self._asked += 1
         return self._brief(self._asked - 1)
 
+    def accepts(self, metrics: Mapping[str, float]) -> bool:
+        """Whether the error is below the threshold."""
+        return metrics[self.error] < self.error_threshold
+
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> None:
         """Learn how a seed (before the first ask) or a child did."""
         if candidate.step >= 0:
@@ -136,7 +140,7 @@ class EvoPrompting:
         children = [
             Scored(candidate.id, evaluation.metrics)
             for candidate, evaluation in sorted(self._told, key=lambda pair: pair[0].id)
-            if evaluation.status is Status.OK and evaluation.metrics[self.error] < self.error_threshold
+            if evaluation.status is Status.OK and self.accepts(evaluation.metrics)
         ]
         self._scored += children
         self._told, self._asked = [], 0

@@ -58,6 +58,10 @@ class FewShot:
         """Return the next prompt; None once all are out."""
         return self._round.ask()
 
+    def accepts(self, metrics: Mapping[str, float]) -> bool:
+        """Whether the error is below EvoPrompting's threshold."""
+        return self._round.accepts(metrics)
+
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> None:
         """Learn how a seed did; children change nothing."""
         self._round.tell(candidate, evaluation)

@@ -223,7 +223,7 @@ def _eager_step(model: nn.Module, recipe: Recipe) -> Step:
         torch.autograd.backward(loss)
         grads: list[Any] = [p.grad for p in parameters]
         with torch.no_grad():
-            if None not in grads:
+            if all(grad is not None for grad in grads):  # `None not in` would compare tensors, which is slow
                 adamw(parameters, grads, means, squares, [], counts, **options)
             elif used := [row for row in zip(parameters, grads, means, squares, counts, strict=True) if row[1] is not None]:
                 p, g, m, s, c = map(list, zip(*used, strict=True))
