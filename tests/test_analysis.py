@@ -22,7 +22,7 @@ def child(number: int, parents: tuple[int, ...] = (1,), operator: str = "infill"
 
 
 def ok(number: int, params: float, error: float) -> Evaluation:
-    return Evaluation(number, Status.OK, {"params": params, "val_error": error})
+    return Evaluation(number, Status.OK, {"params": params, "val_error": error, "fitness": -params * error})
 
 
 def verification(number: int, seed: int, val: float, test: float) -> Evaluation:
@@ -31,9 +31,7 @@ def verification(number: int, seed: int, val: float, test: float) -> Evaluation:
 
 
 def test_best_is_ordered_by_fitness_and_the_earlier_of_equals_comes_first() -> None:
-    found = analysis.scored(
-        records([child(2), child(3), child(4)], [ok(4, 100, 0.1), ok(2, 200, 0.1), ok(3, 100, 0.1)]), Mnist1d()
-    )
+    found = analysis.scored(records([child(2), child(3), child(4)], [ok(4, 100, 0.1), ok(2, 200, 0.1), ok(3, 100, 0.1)]))
     assert [item.candidate.id for item in analysis.best(found, 2)] == [3, 4]
 
 

@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("lms", "tasks", "strategies", "executors", "storage"),  # implementations; the folders never import each other
     ("analysis", "interrupts", "lane", "history", "trials", "propose"),
     ("proposals", "verify"),
+    ("roster",),
     ("loop",),
     ("registry", "testing"),
     ("config", "export"),

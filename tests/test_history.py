@@ -17,8 +17,7 @@ def test_history_reads_back_what_a_run_stored(tmp_path):
     assert history.asked == [(1, brief)]
     assert [e.candidate for e in history.backlog] == [1]
     assert set(history.verified) == {(1, 9)}
-    assert history.candidate(1).label == "seed"
-    assert history.candidate(2) is None
+    assert history.candidates == {1}
     assert history.completions(0, 0, 2) == replies
     assert history.completions(0, 0, 3) is None
     assert history.evaluations_before(0) == 1

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from nasmith.protocols import Storage
-from nasmith.types import Brief, Candidate, Completion, Evaluation, Tune, Tuning
+from nasmith.types import Brief, Completion, Evaluation, Tune, Tuning
 
 __all__ = ["History"]
 
@@ -17,6 +17,7 @@ class History:
     Attributes:
         run: The run's name.
         asked: The strategy's wishes in order of step, each with the number of evaluations told before it.
+        candidates: Ids of the stored candidates.
         backlog: Evaluations of the search, in the order in which they were told.
         evaluated: Ids of the candidates in `backlog`.
         verified: Evaluations of the verification by (candidate, seed).
@@ -31,13 +32,9 @@ class History:
         self.verified: dict[tuple[int, int], Evaluation] = {
             (e.candidate, e.seed): e for e in evaluations if e.purpose == "verify"
         }
-        self._candidates = {} if new else {candidate.id: candidate for candidate in storage.candidates(run)}
+        self.candidates = frozenset(() if new else (candidate.id for candidate in storage.candidates(run)))
         self._completions = {} if new else storage.completions(run)
         self._tunings = {} if new else storage.tunings(run)
-
-    def candidate(self, number: int) -> Candidate | None:
-        """Return the stored candidate with this id."""
-        return self._candidates.get(number)
 
     def completions(self, step: int, first: int, count: int) -> list[Completion] | None:
         """Return `count` replies of a step from `first` on, or None where they were not received."""

@@ -18,13 +18,12 @@ from typing import Any
 from nasmith.errors import RunStoppedError, SeedError, UsageError
 from nasmith.events import Asked, Evaluated, Event, Observer, Proposed, Started, Stopping, Submitted
 from nasmith.history import History
-from nasmith.proposals import Proposals, Reply
-from nasmith.propose import children, example
+from nasmith.proposals import Proposals
 from nasmith.protocols import Executor, LanguageModel, Storage, Strategy, Task
+from nasmith.roster import Roster, flaw, identity
 from nasmith.seeding import derive
-from nasmith.source import canonical_hash
 from nasmith.trials import Trials
-from nasmith.types import Brief, Candidate, Evaluation, Example, Job, Run, Status, Tune
+from nasmith.types import Brief, Candidate, Evaluation, Job, Run, Status, Tune
 
 __all__ = ["Budget", "Search", "check_seeds"]
 
@@ -82,13 +81,10 @@ class Search:
     ) -> None:
         self._run, self._task, self._strategy, self._executor, self._new = run, task, strategy, executor, new
         self._storage, self._seed, self._budget, self._observers = storage, seed, budget, observers
-        self._description = task.describe()
         self.history = History(storage, run.name, new=new)
         self.trials = Trials(task, executor, strategy.accepts)
-        self._proposals = Proposals(lm, storage, self.history, self._description)
-        self._candidates: dict[int, Candidate] = {}
-        self._first: dict[str, int] = {}  # the first candidate of each canonical form
-        self._prompts: dict[int, str] = {}  # what the language model was shown, by child
+        self._proposals = Proposals(lm, storage, self.history, task.describe())
+        self._roster = Roster(task.describe())
         self._due: deque[Evaluation] = deque()  # verdicts that needed no training, not told yet
         self._step = 0  # wishes made
         self._told = 0  # evaluations told
@@ -117,7 +113,8 @@ class Search:
                 self._storage.add_run(self._run)
             planned = min(self._strategy.planned, self._budget.evaluations or self._strategy.planned)
             self.emit(Started(self._run, not self._new, self._executor.slots, planned, getattr(self._strategy, "rounds", None)))
-            self._plant_seeds()
+            self._add(self._roster.plant(self._task.seeds()))
+            self._settle()
             while self.trials.futures:
                 self._wait([*self.trials.futures, *([] if warm.done() else [warm])])
                 if warm.done():
@@ -136,10 +133,11 @@ class Search:
             self._proposals.close()
         return self._reason()
 
-    def emit(self, event: Event) -> None:
-        """Tell every observer."""
-        for observer in self._observers:
-            observer(event)
+    def emit(self, *news: Event) -> None:
+        """Tell every observer, in order."""
+        for event in news:
+            for observer in self._observers:
+                observer(event)
 
     def _finish_running(self) -> None:
         """After a stop: let what runs end, so that it is stored."""
@@ -148,21 +146,11 @@ class Search:
         while waiting := [*self.trials.futures, *self._proposals.futures]:
             self._wait(waiting)
 
-    def _plant_seeds(self) -> None:
-        """Make the seeds the first candidates and train them."""
-        self._add(
-            [
-                Candidate(index + 1, text, index=index, label=label, canonical=_identity(text))
-                for index, (label, text) in enumerate(self._task.seeds().items())
-            ]
-        )
-        self._settle()
-
     def _settle(self) -> None:
         """Tell what is known: stored evaluations up to the next stored wish, in their order; new ones after all of these."""
         limit = self.history.evaluations_before(self._step)
         backlog = self.history.backlog
-        while backlog and backlog[0].candidate in self._candidates and (limit is None or self._told < limit):
+        while backlog and backlog[0].candidate in self._roster and (limit is None or self._told < limit):
             self._tell(backlog.popleft(), replayed=True)
         while self._due and limit is None:
             self._tell(self._due.popleft())
@@ -170,7 +158,7 @@ class Search:
     def _ask(self) -> bool:
         """Ask the strategy for as much as keeps the language model busy; return whether it wished for anything."""
         asked = False
-        while len(self._proposals.futures) < _CALLS_AHEAD and not self._closed():
+        while len(self._proposals.futures) < _CALLS_AHEAD and self._left() > 0 and not self._over():
             before = self.history.evaluations_before(self._step)
             if before is not None and before > self._told:
                 break  # stored evaluations come first
@@ -187,16 +175,12 @@ class Search:
                 )
             self.emit(Asked(self._step, action))
             if isinstance(action, Brief):
-                self._proposals.propose(self._step, action, [self._candidates[parent] for parent in action.parents])
+                self._proposals.propose(self._step, action, [self._roster[parent] for parent in action.parents])
             else:
-                self._proposals.tune(self._step, action, [self._lesson(child) for child in action.candidates])
+                self._proposals.tune(self._step, action, [self._roster.lesson(child) for child in action.candidates])
             self._step += 1
             self._receive()
         return asked
-
-    def _closed(self) -> bool:
-        """Whether no new wish may be made."""
-        return self._over() or self._left() <= 0
 
     def _over(self) -> bool:
         """Whether what waits is to be dropped."""
@@ -204,7 +188,7 @@ class Search:
 
     def _left(self) -> float:
         """Children that the budget still allows."""
-        return (self._budget.evaluations or math.inf) - (len(self._candidates) - self._seeds) - self._proposals.children
+        return (self._budget.evaluations or math.inf) - (len(self._roster) - self._seeds) - self._proposals.children
 
     def _within_budget(self, action: Brief | Tune) -> Brief | Tune:
         """Cut a wish for more children than the budget has left."""
@@ -227,56 +211,24 @@ class Search:
     def _receive(self) -> None:
         """Make candidates of the replies that have arrived."""
         for reply in self._proposals.arrived():
-            self._announce()
-            self._add(self._children(reply))
-        self._announce()
-
-    def _announce(self) -> None:
-        for event in self._proposals.events():
-            self.emit(event)
-
-    def _children(self, reply: Reply) -> list[Candidate]:
-        """Number the children of a reply, and remember what the language model was shown."""
-        made = []
-        for offset, (child, completion) in enumerate(
-            zip(children(reply.planned, reply.completions), reply.completions, strict=True)
-        ):
-            number = len(self._candidates) + 1 + offset
-            self._prompts[number] = completion.prompt
-            made.append(
-                Candidate(
-                    id=number,
-                    text=child.text,
-                    parents=child.parents,
-                    operator=child.operator,
-                    canonical=_identity(child.text),
-                    step=reply.step,
-                    index=reply.first + offset,
-                    round=reply.round,
-                )
-            )
-        return made
-
-    def _lesson(self, child: int) -> Example:
-        """Return what the language model can learn from a child: to write it, given the prompt."""
-        return example(self._prompts[child], self._candidates[child].text, self._description)
+            self.emit(*self._proposals.events())
+            self._add(self._roster.born(reply))
+        self.emit(*self._proposals.events())
 
     def _add(self, candidates: Sequence[Candidate]) -> None:
         """Store candidates, and hand to the executor those that are programs, new, and not evaluated yet."""
-        new = [candidate for candidate in candidates if self.history.candidate(candidate.id) is None]
+        new = [candidate for candidate in candidates if candidate.id not in self.history.candidates]
         if new:
             self._storage.add_candidates(self._run.name, new)
         for candidate in candidates:
-            self._candidates[candidate.id] = candidate
-            self.emit(Proposed(candidate, replayed=candidate not in new))
-            twin = self._first.setdefault(candidate.canonical, candidate.id) if candidate.canonical else candidate.id
+            self.emit(Proposed(candidate, replayed=candidate.id in self.history.candidates))
             if candidate.id in self.history.evaluated:
                 continue
             seed = derive(self._seed, "train", candidate.id)
+            twin = self._roster.twin(candidate)
             if not candidate.canonical:
-                reason = _explain(candidate.text)
-                self._due.append(Evaluation(candidate.id, Status.INVALID, seed=seed, message=reason))
-            elif twin != candidate.id:
+                self._due.append(Evaluation(candidate.id, Status.INVALID, seed=seed, message=flaw(candidate.text)))
+            elif twin is not None:
                 reason = f"the same program as candidate {twin}"
                 self._due.append(Evaluation(candidate.id, Status.DUPLICATE, seed=seed, message=reason))
             else:
@@ -285,7 +237,7 @@ class Search:
 
     def _tell(self, evaluation: Evaluation, *, replayed: bool = False) -> None:
         """Store an evaluation, then let the strategy and the observers know."""
-        candidate = self._candidates[evaluation.candidate]
+        candidate = self._roster[evaluation.candidate]
         if not replayed:
             self._storage.add_evaluation(self._run.name, evaluation)
         self._told += 1
@@ -312,33 +264,14 @@ def check_seeds(task: Task, executor: Executor) -> None:
     futures = {}
     known: dict[str, str] = {}
     for label, text in seeds.items():
-        identity = _identity(text)
-        if not identity:
-            raise SeedError(f"seed {label!r} of task {task.name!r}: {_explain(text)}.")
-        if identity in known:
-            raise SeedError(f"seeds {known[identity]!r} and {label!r} of task {task.name!r} are the same program.")
-        known[identity] = label
+        form = identity(text)
+        if not form:
+            raise SeedError(f"seed {label!r} of task {task.name!r}: {flaw(text)}.")
+        if form in known:
+            raise SeedError(f"seeds {known[form]!r} and {label!r} of task {task.name!r} are the same program.")
+        known[form] = label
         futures[label] = executor.submit(Job(0, text, 0, train=False))
     for label, future in futures.items():
         outcome = future.result()
         if outcome.status is not Status.OK:
             raise SeedError(f"seed {label!r} of task {task.name!r} does not build: {outcome.message}.")
-
-
-def _identity(text: str) -> str:
-    """Return the hash of the canonical form; empty for what is no program."""
-    try:
-        return canonical_hash(text)
-    except ValueError:
-        return ""
-
-
-def _explain(text: str) -> str:
-    """Say why a text is no program."""
-    if not text.strip():
-        return "the reply was empty"
-    try:
-        canonical_hash(text)
-    except ValueError as error:
-        return str(error)
-    return ""

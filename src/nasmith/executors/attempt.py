@@ -10,7 +10,7 @@ from nasmith.executors.wire import WireError, pack_outcome
 from nasmith.protocols import Workload
 from nasmith.types import Job, Outcome, Status
 
-__all__ = ["attempt", "packed"]
+__all__ = ["attempt", "explain", "packed"]
 
 _CHAIN = 8
 _LINES = 6

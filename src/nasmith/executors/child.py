@@ -15,7 +15,7 @@ from nasmith.executors.attempt import attempt, explain, packed
 from nasmith.protocols import Workload
 from nasmith.types import Job, Outcome, Status
 
-__all__ = ["Limits", "confine", "run"]
+__all__ = ["Limits", "confine", "run", "set_process_option"]
 
 _RESULT = 3
 _PDEATHSIG = 1

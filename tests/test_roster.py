@@ -1,0 +1,55 @@
+from nasmith.proposals import Reply
+from nasmith.propose import requests
+from nasmith.roster import Roster, flaw, identity
+from nasmith.testing import ToyTask
+from nasmith.types import Brief, Completion, Sampling
+
+TASK = ToyTask()
+
+
+def roster_with_seeds():
+    roster = Roster(TASK.describe())
+    return roster, roster.plant(TASK.seeds())
+
+
+def reply_to(roster, texts, step=0):
+    facts = {"num_params": "30", "val_accuracy": "0.5"}
+    brief = Brief("crossover", (1, 2), (facts, facts), facts, Sampling(len(texts), 0.5, 1), 2)
+    (planned,) = requests(brief, [roster[1], roster[2]], TASK.describe())
+    completions = [Completion(planned.request.prompt, text, "m", 1, 1) for text in texts]
+    return Reply(step, 4, 2, planned, completions, False)
+
+
+def test_seeds_come_first_and_children_are_numbered_after_them():
+    roster, seeds = roster_with_seeds()
+    assert [(c.id, c.label, c.step) for c in seeds] == [(1, "narrow", -1), (2, "wide", -1)]
+    children = roster.born(
+        reply_to(roster, ["\n    return [\n        7,\n    ]\n", "\n    return [\n        8,\n    ]\n"], step=3)
+    )
+    assert [(c.id, c.step, c.index, c.round, c.parents) for c in children] == [(3, 3, 4, 2, (1, 2)), (4, 3, 5, 2, (1, 2))]
+    assert len(roster) == 4
+    assert 4 in roster
+    assert 5 not in roster
+
+
+def test_a_program_that_differs_in_layout_alone_is_a_twin():
+    roster, _ = roster_with_seeds()
+    same, other = roster.born(reply_to(roster, ["\n    return [90]  # as wide\n", "\n    return [91]\n"]))
+    assert roster.twin(same) == 2
+    assert roster.twin(other) is None
+
+
+def test_a_lesson_is_the_prompt_and_the_program_from_where_it_ends():
+    roster, _ = roster_with_seeds()
+    reply = reply_to(roster, ["\n    return [5]\n\n\nprint('more')"])
+    (child,) = roster.born(reply)
+    lesson = roster.lesson(child.id)
+    assert lesson.prompt == reply.planned.request.prompt
+    assert lesson.text.strip() == "return [5]"
+
+
+def test_what_is_no_program_has_no_identity_and_a_flaw():
+    assert identity("def Model(:") == ""
+    assert "line 1" in flaw("def Model(:")
+    assert flaw("  \n") == "the reply was empty"
+    assert flaw("def Model():\n    return [1]\n") == ""
