@@ -8,7 +8,7 @@ Two questions, one process, one thread:
   order by fitness agree with that of full training (Kendall's tau)? A stopped run is the beginning of a full one, so that the
   full runs are made once, and the rule is applied to their curves.
 
-    python benchmarks/training.py [--steps 200] [--repeats 7] [--device cpu] [--json FILE]
+    python benchmarks/training.py [--steps 60] [--repeats 21] [--device cpu] [--json FILE]
     python benchmarks/training.py --early-stopping [--steps 1500] [--json FILE]
 """
 
@@ -193,8 +193,8 @@ def tau(rows: list[dict]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--early-stopping", action="store_true", help="measure early stopping, not speed")
-    parser.add_argument("--steps", type=int, help="steps of a training (speed: 200; early stopping: 1500)")
-    parser.add_argument("--repeats", type=int, default=7, help="repetitions, of which the median counts")
+    parser.add_argument("--steps", type=int, help="steps of a training (speed: 60; early stopping: 1500)")
+    parser.add_argument("--repeats", type=int, default=21, help="repetitions, of which the median counts")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--models", type=int, default=8, help="seed of the models for early stopping; its rule was set on 7")
     parser.add_argument("--json", type=Path, help="write the figures here")
@@ -202,7 +202,7 @@ def main() -> None:
     if options.early_stopping:
         figures: dict[str, object] = measure_early_stopping(options.steps or 1500, options.models)
     else:
-        figures = dict(measure_speed(options.steps or 200, options.repeats, resolve_device(options.device)))
+        figures = dict(measure_speed(options.steps or 60, options.repeats, resolve_device(options.device)))
     if options.json:
         machine = {"platform": platform.platform(), "torch": torch.__version__}
         options.json.write_text(json.dumps({"machine": machine, "figures": figures}, indent=1), encoding="utf-8")
