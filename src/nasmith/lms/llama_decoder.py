@@ -1,8 +1,8 @@
 """Decodes Llama-like models for many continuations of one prompt, quicker than a general forward pass can.
 
 The prompt's keys and values exist once, whatever the number of continuations; theirs lie in one block that only holds the rows
-still alive. The projections that share an input are one matrix product, and the weights are packed for the processor. Activations
-are float32 throughout; the weights are float16 (packed by FBGEMM), bfloat16 or float32.
+still alive. The projections that share an input are one matrix product, and the weights are packed for the processor.
+Activations are float32 throughout; the weights are float16 (packed by FBGEMM), bfloat16 or float32.
 """
 
 from __future__ import annotations
@@ -16,24 +16,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["LlamaDecoder", "best_dtype", "can_decode"]
+from nasmith.lms import packed
+
+__all__ = ["LlamaDecoder", "can_decode"]
 
 CHUNK = 128
 """Positions of a prompt that are computed together. Fixed, so that a reused prefix has the same bits as a fresh one."""
 BLOCK = 64
 """Positions by which the continuations' memory grows."""
-
-
-def best_dtype(device: str = "cpu") -> str:
-    """Return the weights' type that this machine multiplies quickest at small batches."""
-    if device != "cpu":
-        return "bfloat16"
-    capable = torch.backends.cpu.get_cpu_capability()
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", bool)()
-    if amx or getattr(torch.cpu, "_is_avx512_bf16_supported", bool)():
-        return "bfloat16"
-    fbgemm = "fbgemm" in torch.backends.quantized.supported_engines and capable in ("AVX2", "AVX512")
-    return "float16" if fbgemm else "float32"
 
 
 def can_decode(config: Mapping[str, Any]) -> bool:
@@ -144,7 +134,7 @@ class LlamaDecoder:
             return weights[name].to(self.device, torch.float32)
 
         def product(weight: Tensor) -> Callable[[Tensor], Tensor]:
-            return _product(weight.to(self.device), dtype)
+            return packed.product(weight.to(self.device), dtype)
 
         stored = torch.float32 if dtype == "float32" else weights["model.embed_tokens.weight"].dtype
         self._embeddings = weights["model.embed_tokens.weight"].to(self.device, stored)
@@ -231,22 +221,6 @@ class LlamaDecoder:
         if grow:
             self._keys, self._values = F.pad(self._keys, (0, 0, 0, BLOCK)), F.pad(self._values, (0, 0, 0, BLOCK))
             self._grown += BLOCK
-
-
-def _product(weight: Tensor, dtype: str) -> Callable[[Tensor], Tensor]:
-    """Return x → x · weightᵀ in float32, with the weight kept as `dtype`; weight has the shape (outputs, inputs)."""
-    if dtype == "float16":
-        if weight.device.type == "cpu":
-            packed = torch.ops.quantized.linear_prepack_fp16(weight.float(), None)
-            multiply = torch.ops.quantized.linear_dynamic_fp16
-            return lambda x: multiply(x, packed)
-        half = weight.half()
-        return lambda x: F.linear(x.half(), half).float()
-    if dtype == "bfloat16":
-        brief = weight.bfloat16()
-        return lambda x: F.linear(x.bfloat16(), brief).float()
-    full = weight.float()
-    return lambda x: F.linear(x, full)
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:

@@ -78,7 +78,7 @@ class SmolLM2(HuggingFace):
         )
         self.auto_install = auto_install
 
-    def folder(self) -> Path:
+    def weights_folder(self) -> Path:
         """Return the folder with the converted weights; the first call converts them.
 
         Raises:

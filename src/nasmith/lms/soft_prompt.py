@@ -1,9 +1,9 @@
 """Tunes a soft prompt: a few vectors before the prompt, learned from programs, with the model itself frozen.
 
-Lester, Al-Rfou, Constant 2021 (arXiv 2104.08691), as EvoPrompting uses it between rounds. The loss is on the programs' tokens alone,
-given their prompts. Programs that share a prompt are read behind one copy of it: each sees the prompt and itself, at the positions
-that it would have alone, so that the loss is the same and most of the work is saved. Gradients are summed over such packs,
-which bounds the memory.
+Lester, Al-Rfou, Constant 2021 (arXiv 2104.08691), as EvoPrompting uses it between rounds. The loss is on the programs' tokens
+alone, given their prompts. Programs that share a prompt are read behind one copy of it: each sees the prompt and itself, at the
+positions that it would have alone, so that the loss is the same and most of the work is saved. Gradients are summed over such
+packs, which bounds the memory.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,8 +183,10 @@ def _wrapped(model: Any, vectors: Tensor) -> Any:
     config = PromptTuningConfig(
         task_type=TaskType.CAUSAL_LM, num_virtual_tokens=len(vectors), prompt_tuning_init=PromptTuningInit.RANDOM
     )
-    # peft fills the vectors from the global random numbers, and then they are replaced by ours.
-    with torch.random.fork_rng(devices=[]):
+    # peft fills the vectors from the global random numbers, and then they are replaced by ours. It also asks transformers in
+    # a way that newer versions warn of.
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
         wrapped = get_peft_model(model, config)
     wrapped.eval()
     weight = next(parameter for parameter in wrapped.prompt_encoder.parameters() if parameter.requires_grad)
@@ -240,7 +243,8 @@ def _loss(peft_model: Any, pack: _Pack) -> Tensor:
     soft = peft_model.get_prompt(batch_size=1)
     count = soft.shape[1] + len(pack.prompt)
     tokens, positions, spans = list(pack.prompt), list(range(count)), []
-    places, targets = [], []
+    places: list[int] = []
+    targets: list[int] = []
     for program in pack.programs:
         start = soft.shape[1] + len(tokens)
         spans.append((start, start + len(program) - 1))
