@@ -61,12 +61,16 @@ def test_a_missing_file_is_said(tmp_path):
         ("rounds", "KEY=VALUE"),
         ("rouns=3", "Did you mean 'rounds'"),
         ("strategy.rouns=3", "Did you mean 'rounds'"),
-        ("delay_seconds=1", "ambiguous"),
+        ("delay_seconds=1", "ambiguous: say task.delay_seconds or lm.delay_seconds"),
     ],
 )
 def test_a_broken_setting_is_refused(setting, message):
     with pytest.raises((ConfigError, UnknownNameError), match=message):
         resolve(**TOY, settings=[setting])
+
+
+def test_the_strategys_option_wins_over_the_language_models_of_the_same_name():
+    assert resolve(**TOY, settings=["temperatures=[0.1]"]).strategy.options == {"temperatures": [0.1]}
 
 
 def test_no_task_is_said_with_the_valid_ones():

@@ -82,7 +82,8 @@ def resolve(
         executor: Executor's name, likewise.
         seed: The run's seed, likewise.
         flags: Further values by dotted key ("strategy.rounds", "task.steps", "budget.minutes"); None values are left out.
-        settings: "KEY=VALUE", the value read as YAML. A key is dotted, or the bare name of an option that one component has.
+        settings: "KEY=VALUE", the value read as YAML. A key is dotted, or the bare name of an option that one
+            component has, or the strategy among others.
         file: A YAML file.
 
     Raises:
@@ -190,8 +191,8 @@ def _full_key(config: RunConfig, key: str) -> list[str]:
     if rest or head in RunConfig.model_fields:
         return key.split(".")
     owners = [part for part in _KINDS if head in registry.options(_KINDS[part], config.component(part).name)]
-    if len(owners) == 1:
-        return [owners[0], "options", head]
+    if len(owners) == 1 or "strategy" in owners:  # the strategy's word wins over what suits the language model
+        return ["strategy" if "strategy" in owners else owners[0], "options", head]
     if owners:
         raise ConfigError(f"option {head!r} is ambiguous: say {' or '.join(f'{owner}.{head}' for owner in owners)}.")
     every = {option for part in _KINDS for option in registry.options(_KINDS[part], config.component(part).name)}
