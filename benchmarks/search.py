@@ -5,7 +5,7 @@
     python benchmarks/search.py overhead    # ms per candidate of the loop, the storage and the worker processes
 
 `start` trains the seeds for 20 steps, so that it is the start which is measured. `busy` counts the processor time of this
-process and of the workers, ended ones included. `overhead` runs the toy task and the toy language model, which cost nothing themselves.
+process and of the workers, ended ones included. `overhead` runs the toy task and the toy language model, which cost nothing.
 """
 
 from __future__ import annotations

@@ -24,10 +24,25 @@ import nasmith
 from nasmith.api import open_storage
 from nasmith.executors.inline import Inline
 from nasmith.strategies.evoprompting import EvoPrompting
-from nasmith.testing import ToyLM, ToyTask
+from nasmith.testing import ToyLM, ToyTask, ToyWorkload
 
 storage, log, kill_at = sys.argv[1], sys.argv[2], int(sys.argv[3])
 count = 0
+
+def deadly(cls, method, call):
+    # kill this process in the middle of a call
+    whole, calls = getattr(cls, method), []
+
+    def wrapped(*arguments, **named):
+        calls.append(1)
+        if len(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(*arguments, **named)
+
+    setattr(cls, method, wrapped)
+
+if len(sys.argv) > 4:
+    deadly({"complete": ToyLM, "tune": ToyLM, "fit": ToyWorkload}[sys.argv[4]], sys.argv[4], int(sys.argv[5]))
 
 def observer(event):
     global count
@@ -114,21 +129,29 @@ def test_the_best_beats_every_other_child(undisturbed, tmp_path):
     assert result.front()
 
 
-@pytest.mark.parametrize("kill_at", [2, 5, 8, 13, 21, 34, 55, 80, 100, 110])
-def test_a_killed_run_resumes_to_the_same_records(undisturbed, tmp_path, kill_at):
+MOMENTS = [
+    *[(str(event),) for event in (2, 5, 13, 34, 55, 100, 110)],  # right after something was stored
+    *[("0", "complete", str(call)) for call in (1, 5)],  # while sampling
+    *[("0", "tune", str(call)) for call in (1, 2)],
+    *[("0", "fit", str(call)) for call in (2, 12, 30)],  # while training, in the search and in the verification
+]
+
+
+@pytest.mark.parametrize("moment", MOMENTS, ids=" ".join)
+def test_a_killed_run_resumes_to_the_same_records(undisturbed, tmp_path, moment):
     storage, log = tmp_path / "runs.sqlite3", tmp_path / "calls.jsonl"
 
-    def attempt(at):
-        command = [sys.executable, "-c", SCRIPT, str(storage), str(log), str(at)]
+    def attempt(*words):
+        command = [sys.executable, "-c", SCRIPT, str(storage), str(log), *words]
         return subprocess.run(
             command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         )
 
-    assert attempt(kill_at).returncode == -signal.SIGKILL
+    assert attempt(*moment).returncode == -signal.SIGKILL
     opened = open_storage(storage)
     stored = opened.completions("run") if opened.runs() else {}
     before = log.read_text().splitlines() if log.exists() else []
-    done = attempt(0)
+    done = attempt("0")
     assert done.returncode == 0, done.stderr
     assert records(storage) == undisturbed[0]
     again = [json.loads(line) for line in log.read_text().splitlines()[len(before) :]]
