@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from nasmith.lms.sampling import Reply, Text, sample
+
+
+class Letters:
+    """A tokenizer with a token per letter."""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return "".join(map(chr, tokens))
+
+
+class Script:
+    """A decoder whose next-token probabilities are a function of the text so far."""
+
+    def __init__(self, shares: Callable[[str], dict[str, float]]) -> None:
+        self.shares, self.rows, self.batches = shares, [""], []
+
+    def logits(self) -> torch.Tensor:
+        logits = torch.full((len(self.rows), 128), -torch.inf)
+        for row, said in enumerate(self.rows):
+            for letter, share in self.shares(said).items():
+                logits[row, ord(letter)] = torch.tensor(share).log()
+        return logits
+
+    def begin(self, tokens: Sequence[int], soft: Any = None) -> torch.Tensor:
+        self.rows = [""]
+        return self.logits()
+
+    def step(self, origins: Sequence[int], tokens: Sequence[int]) -> torch.Tensor:
+        self.batches.append(len(tokens))
+        self.rows = [self.rows[origin] + chr(token) for origin, token in zip(origins, tokens, strict=True)]
+        return self.logits()
+
+    def forget(self) -> None: ...
+
+
+def run(shares: Callable[[str], dict[str, float]], **changes: Any) -> tuple[list[Reply], list[int]]:
+    decoder = Script(shares)
+    options: dict[str, Any] = {"n": 8, "temperature": 1.0, "top_p": 1.0, "seed": 0, "max_tokens": 10, "stop": None, **changes}
+    text = Text(Letters(), [ord("p")], [ord("$")])
+    return sample(decoder, decoder.begin([]), text, **options), decoder.batches
+
+
+def coin(said: str) -> dict[str, float]:
+    return {"a": 0.5, "b": 0.5}
+
+
+def test_the_same_seed_gives_the_same_replies_and_another_seed_others() -> None:
+    assert run(coin)[0] == run(coin)[0]
+    assert run(coin)[0] != run(coin, seed=1)[0]
+
+
+def test_a_reply_does_not_depend_on_how_many_others_are_asked_for() -> None:
+    assert run(coin, n=3)[0] == run(coin, n=8)[0][:3]
+
+
+def test_tokens_are_drawn_in_proportion_to_their_shares() -> None:
+    replies, _ = run(lambda said: {"a": 0.7, "b": 0.2, "c": 0.1}, n=4000, max_tokens=1)
+    said = [reply.text for reply in replies]
+    assert abs(said.count("a") / 4000 - 0.7) < 0.03
+    assert abs(said.count("b") / 4000 - 0.2) < 0.03
+    assert abs(said.count("c") / 4000 - 0.1) < 0.02
+
+
+def test_temperature_zero_takes_the_likeliest_token_always() -> None:
+    replies, batches = run(lambda said: {"a": 0.4, "b": 0.6}, temperature=0)
+    assert {reply.text for reply in replies} == {"bbbbbbbbbb"}
+    assert batches == [1] * 9  # equal replies are one row
+
+
+def test_a_low_temperature_sharpens() -> None:
+    replies, _ = run(lambda said: {"a": 0.4, "b": 0.6}, n=200, max_tokens=1, temperature=0.1)
+    assert sum(reply.text == "b" for reply in replies) > 190
+
+
+def test_top_p_leaves_out_what_is_unlikely() -> None:
+    replies, _ = run(lambda said: {"a": 0.6, "b": 0.3, "c": 0.1}, n=500, max_tokens=1, top_p=0.85)
+    assert {reply.text for reply in replies} == {"a", "b"}
+
+
+def test_equal_openings_are_computed_once_and_ended_replies_no_more() -> None:
+    def shares(said: str) -> dict[str, float]:
+        if len(said) < 3:
+            return {"x": 1.0}
+        if len(said) == 3:
+            return {"a": 0.5, "b": 0.5}
+        return {"$": 1.0} if said[3] == "a" or len(said) > 5 else {"y": 1.0}
+
+    replies, batches = run(shares)
+    assert {reply.text for reply in replies} == {"xxxa", "xxxbyy"}
+    assert batches == [1, 1, 1, 2, 1, 1]  # three steps in common, two rows, and one after the short replies ended
+
+
+def test_replies_end_at_the_limit_the_end_token_or_where_stop_says() -> None:
+    def shares(said: str) -> dict[str, float]:
+        return {"x": 0.7, ")": 0.2, "$": 0.1}
+
+    replies, _ = run(shares, n=64, max_tokens=4, stop=lambda said: said.find(")") + 1 if ")" in said else None)
+    for reply in replies:
+        if ")" in reply.text:
+            assert reply.finish == "stop" and reply.text.endswith(")") and reply.text.count(")") == 1
+        elif reply.finish == "length":
+            assert reply.text == "xxxx" and reply.tokens == 4
+        else:
+            assert reply.tokens == len(reply.text) + 1  # the end token is counted, and not shown
+    assert len({reply.finish for reply in replies}) == 2
+
+
+def test_stop_is_asked_only_where_a_program_can_have_ended() -> None:
+    asked: list[str] = []
+
+    def stop(said: str) -> int | None:
+        asked.append(said)
+        return None
+
+    line = "f(x)\nabc\nyz"
+    run(lambda said: {line[len(said)]: 1.0}, n=1, max_tokens=len(line), stop=stop)
+    assert asked == ["f(x)", "f(x)\n", "f(x)\nabc\n", line]
+
+
+def test_the_text_of_a_reply_begins_where_the_prompt_ends() -> None:
+    class Spaced:
+        def decode(self, tokens: Sequence[int]) -> str:
+            return " ".join(str(token) for token in tokens)
+
+    assert Text(Spaced(), [1, 2], [])([3, 4]) == " 3 4"
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_exactly_as_many_replies_come_as_were_asked_for(n: int) -> None:
+    assert len(run(coin, n=n)[0]) == n

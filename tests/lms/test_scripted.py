@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nasmith.errors import ConfigError
+from nasmith.lms.scripted import Scripted
+from nasmith.types import Request
+
+
+def texts(lm: Scripted, **options: int) -> list[str]:
+    return [completion.text for completion in lm.complete(Request("a prompt", **options))]
+
+
+def test_the_same_request_gives_the_same_replies_whatever_was_asked_before() -> None:
+    lm = Scripted(["a", "b", "c"])
+    first = texts(lm, n=5, seed=1)
+    texts(lm, n=2, seed=2)
+    assert texts(lm, n=5, seed=1) == first
+    assert len(first) == 5 and set(first) == {"a", "b", "c"}
+
+
+def test_other_seeds_begin_elsewhere() -> None:
+    assert {texts(Scripted(["a", "b", "c"]), n=1, seed=seed)[0] for seed in range(20)} == {"a", "b", "c"}
+
+
+def test_stop_cuts_and_tokens_are_counted_once() -> None:
+    completions = Scripted(["one) two"]).complete(Request("a prompt", n=2, stop=lambda said: said.index(")") + 1))
+    assert [completion.text for completion in completions] == ["one)", "one)"]
+    assert [completion.tokens_in for completion in completions] == [2, 0]
+
+
+def test_replies_come_from_json_or_from_text(tmp_path: Path) -> None:
+    (tmp_path / "replies.json").write_text(json.dumps(["a\nb", "c"]))
+    (tmp_path / "replies.txt").write_text("a\nb\n---\nc\n")
+    for name in ("replies.json", "replies.txt"):
+        assert sorted(texts(Scripted(file=tmp_path / name), n=2)) == ["a\nb", "c"]
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.json", "{}"), ("b.json", "[]"), ("c.json", "[1]"), ("d.json", "[")])
+def test_a_file_that_holds_no_replies_is_refused(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ConfigError, match=name):
+        texts(Scripted(file=tmp_path / name))
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read"):
+        Scripted(file=tmp_path / "none.json").warm()
+
+
+def test_replies_come_from_one_place() -> None:
+    for options in ({}, {"replies": ["a"], "file": "b"}):
+        with pytest.raises(ConfigError, match="either"):
+            Scripted(**options)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="list of texts"):
+        Scripted("abc")
