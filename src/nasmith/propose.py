@@ -175,7 +175,7 @@ def infill(
 def regrow(
     brief: Brief, parents: Sequence[Candidate], description: Description, max_tokens: int | None = None, *, points: int = 4
 ) -> list[Planned]:
-    """Ask for the rest of one parent from a random line on; `points` such places are tried."""
+    """Ask for the rest of one parent from a random line on; `points` such places are tried. Not weighted by default."""
     subject = _Subject.of(brief, parents)
     found = holes(subject.text)
     if not found:
