@@ -15,7 +15,7 @@ from typing import Any
 
 from nasmith import registry
 from nasmith.errors import UsageError
-from nasmith.events import Evaluated, Finished, Observer, Verifying
+from nasmith.events import Finished, Observer, Verifying
 from nasmith.interrupts import graceful
 from nasmith.loop import Budget, Search
 from nasmith.population import Scored, front, top
@@ -210,7 +210,7 @@ def _verify(result: Result, loop: Search, what: Verification, seed: int) -> bool
         storage=result.storage,
         history=loop.history,
         stopped=lambda: loop.stopped,
-        tell=lambda candidate, evaluation: loop.emit(Evaluated(candidate, evaluation, evaluation.metrics.get("fitness"))),
+        emit=loop.emit,
     )
 
 

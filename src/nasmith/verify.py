@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nasmith.errors import ConfigError
+from nasmith.events import Evaluated, Event, Stopping, Submitted
 from nasmith.history import History
 from nasmith.population import Scored, front, top
 from nasmith.protocols import Storage, Task
@@ -72,7 +73,7 @@ def verify(
     storage: Storage,
     history: History,
     stopped: Callable[[], bool],
-    tell: Callable[[Candidate, Evaluation], None],
+    emit: Callable[[Event], None],
 ) -> bool:
     """Train each candidate with each new seed, store weights and evaluations; return whether all are there.
 
@@ -87,24 +88,31 @@ def verify(
         storage: Takes the results.
         history: Knows which are done already.
         stopped: Asked between trainings; what runs then is finished, what waits is dropped.
-        tell: Called with every new evaluation, after it is stored.
+        emit: Called with what observers should know, after it is stored.
     """
     for index in range(what.seeds):
         for number in ids:
             trial_seed = derive(seed, "verify", number, index)
-            if (number, trial_seed) not in history.verified:
+            known = history.verified.get((number, trial_seed))
+            if known is not None:
+                emit(Evaluated(candidates[number], known, known.metrics.get("fitness"), replayed=True))
+            else:
                 trials.submit(candidates[number], trial_seed, "verify")
+                emit(Submitted(candidates[number]))
+    stopping = False
     while trials.futures:
         wait(trials.futures, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-        if stopped():
+        if stopped() and not stopping:
+            stopping = True
             trials.drop_waiting()
+            emit(Stopping())
         for trial, outcome, evaluation in trials.finished():
             if evaluation.status is Status.OK:
                 name = f"weights/{trial.candidate.id}-{trial.job.seed}.safetensors"
                 _save(task, outcome, storage.folder(run) / name)
                 evaluation = replace(evaluation, weights=name)
             storage.add_evaluation(run, evaluation)
-            tell(trial.candidate, evaluation)
+            emit(Evaluated(trial.candidate, evaluation, evaluation.metrics.get("fitness")))
     return not stopped()
 
 

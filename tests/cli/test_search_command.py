@@ -27,6 +27,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.write_text(
         "task: {name: mnist1d, options: {evaluations: 1}}\n"
         f"lm: {{name: scripted, options: {{replies: {json.dumps(REPLIES)}}}}}\n"
+        "strategy: {name: evoprompting, options: {error_threshold: 1.0}}\n"
         "executor: inline\n"
         "verify: {best: 1, front: 0, seeds: 2, baselines: false}\n"
     )

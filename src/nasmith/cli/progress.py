@@ -263,7 +263,7 @@ def panel(tracker: Tracker, objectives: Sequence[Objective]) -> Panel:
         grid.add_row("Round", words if tracker.prompts else "the seeds are trained first")
     grid.add_row("Children", _status_text(tracker))
     busy = tracker.busy_workers
-    waiting = 0 if tracker.to_verify else tracker.busy.total() - busy
+    waiting = tracker.busy.total() - busy
     queue = f", {waiting} waiting" if waiting else ""
     grid.add_row(
         "Workers",

@@ -152,9 +152,8 @@ class Tracker:
 
     @property
     def busy_workers(self) -> int:
-        """Workers that train now; while winners are verified, as many as there is work for."""
-        waiting = self.to_verify - self.verified if self.to_verify else self.busy.total()
-        return min(self.slots, max(0, waiting))
+        """Workers that train now."""
+        return min(self.slots, self.busy.total())
 
     @property
     def elapsed_seconds(self) -> float:

@@ -107,7 +107,7 @@ class HuggingFace:
             replies = sample(
                 decoder,
                 logits,
-                Text(self._tokenizer, tokens, self._ends()),
+                Text(self._tokenizer, tokens, _ends(self._config)),
                 n=request.n,
                 temperature=request.temperature,
                 top_p=self.top_p,
@@ -284,10 +284,6 @@ class HuggingFace:
     def _tokens(self, text: str, *, first: bool = True) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=first).ids
 
-    def _ends(self) -> list[int]:
-        ends = self._config.get("eos_token_id")
-        return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
-
     def _room(self) -> int:
         """Tokens of a prompt and its reply together, the soft prompt taken off."""
         own = int(self._config.get("max_position_embeddings") or self._config.get("n_positions") or 2048)
@@ -299,6 +295,12 @@ class HuggingFace:
 
         self._settled = self._settled or self.threads or torch.get_num_threads()
         return self._settled
+
+
+def _ends(config: Mapping[str, Any]) -> list[int]:
+    """Return the tokens that end a reply."""
+    ends = config.get("eos_token_id")
+    return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
 
 
 class _Threads:
