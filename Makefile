@@ -24,7 +24,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 demo: venv ## search MNIST-1D for two rounds with the embedded language model, then write the report
-	$(BIN)/nasmith search mnist1d --rounds 2 --prompts 4 --samples 8 --steps 1000
+	$(BIN)/nasmith search --config examples/demo.yaml
 	$(BIN)/nasmith report
 
 test: venv ## run the tests, then the checks

@@ -50,6 +50,8 @@ NO_TESTS = {
 NO_SOURCE = {
     "test_architecture": "is about all of them",
     "test_examples": "runs examples/",
+    "test_hostile_candidates": "runs the command with candidates that crash, hang and grow",
+    "test_readme": "runs what README.md shows",
     "test_benchmarks": "runs benchmarks/",
 }
 LONG_FILES: dict[str, str] = {}

@@ -1,7 +1,9 @@
 from concurrent.futures import wait
+from dataclasses import replace
 
 import pytest
 
+from nasmith.errors import RunStoppedError
 from nasmith.events import Replied, Tuned, TuningProgress
 from nasmith.history import History
 from nasmith.proposals import Proposals
@@ -49,6 +51,14 @@ def test_replies_are_stored_before_they_are_seen_and_not_asked_for_again(storage
     assert replayed.replayed
     assert replayed.completions == reply.completions
     assert (len(log.read_text().splitlines()), news) == (1, [])
+
+
+def test_replies_to_another_prompt_are_not_taken(storage):
+    first = proposals_of(storage, ToyLM())
+    first.propose(0, BRIEF, [PARENT])
+    everything(first)
+    with pytest.raises(RunStoppedError, match="writes the prompt of step 0 otherwise"):
+        proposals_of(storage, ToyLM()).propose(0, replace(BRIEF, target={"num_params": "31"}), [PARENT])
 
 
 def test_a_tuning_is_stored_and_loaded_the_next_time(storage):

@@ -10,6 +10,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+from nasmith.errors import RunStoppedError
 from nasmith.events import Event, Replied, Tuned, TuningProgress
 from nasmith.history import History
 from nasmith.lane import Lane
@@ -73,10 +74,19 @@ class Proposals:
         return self._lane.submit(self._lm.warm)
 
     def propose(self, step: int, brief: Brief, parents: list[Candidate]) -> None:
-        """Send a brief's requests, or take their stored replies."""
+        """Send a brief's requests, or take their stored replies.
+
+        Raises:
+            RunStoppedError: The stored replies answer another prompt.
+        """
         first = 0
         for planned in requests(brief, parents, self._description):
             stored = self._history.completions(step, first, planned.request.n)
+            if stored is not None and stored[0].prompt != planned.request.prompt:
+                raise RunStoppedError(
+                    f"run {self._history.run!r} cannot be resumed: this version of nasmith writes the prompt of step {step} "
+                    "otherwise. Resume it with the version that began it, or start a new run."
+                )
             if stored is None:
                 future: Future[Any] = self._lane.submit(partial(self._lm.complete, planned.request))
             else:
