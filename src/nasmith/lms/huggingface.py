@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import time
@@ -159,6 +160,8 @@ class HuggingFace:
             if start is None:
                 start = soft_prompt.first_vectors(model.get_input_embeddings().weight, self.virtual_tokens, tune.seed)
             vectors, losses = soft_prompt.learn(model, start, pairs, settings, tune.seed, progress)
+            del model
+            gc.collect()  # peft's wrapper holds itself, and the weights with it
         accepted = math.isfinite(losses[-1]) and losses[-1] < losses[0]
         change = f"loss {losses[0]:.3f} → {losses[-1]:.3f} nats per token on {len(pairs)} programs"
         if accepted:

@@ -117,7 +117,8 @@ def learn(
     parameter = next(parameter for parameter in peft_model.prompt_encoder.parameters() if parameter.requires_grad)
     optimiser = _optimiser(parameter, settings.learning_rate)
     steps = settings.epochs * math.ceil(len(pairs) / settings.batch)
-    losses = [_mean_loss(peft_model, _packed(pairs, settings))]
+    # With one batch an epoch, the first epoch's loss is the loss before any step.
+    losses = [] if len(pairs) <= settings.batch else [_mean_loss(peft_model, _packed(pairs, settings))]
     done = 0
     for epoch in range(settings.epochs):
         total, tokens = 0.0, 0
@@ -135,7 +136,7 @@ def learn(
             done += 1
             if progress is not None:
                 progress(done, steps)
-        losses.append(total / tokens)
+        losses += [total / tokens] * (2 if not losses else 1)
     losses.append(_mean_loss(peft_model, _packed(pairs, settings)))
     return parameter.detach().float().clone(), tuple(losses)
 
