@@ -1,4 +1,4 @@
-"""Matrix products with weights packed as float16 and activations in float32, by FBGEMM, forwards and backwards.
+"""Matrix products with weights packed as float16 and activations in float32, by FBGEMM.
 
 On a processor without half-precision arithmetic this is quicker than float32: the weights are half as large, in the order
 in which they are read. They came from 4 bits, or were float16 or bfloat16 before, so that little or nothing is lost.
@@ -7,13 +7,12 @@ in which they are read. They came from 4 bits, or were float16 or bfloat16 befor
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["best_dtype", "pack_linears", "product"]
+__all__ = ["best_dtype", "product"]
 
 
 def best_dtype(device: str = "cpu") -> str:
@@ -30,7 +29,7 @@ def best_dtype(device: str = "cpu") -> str:
 def product(weight: Tensor, dtype: str) -> Callable[[Tensor], Tensor]:
     """Return x → x · weightᵀ, float32 in and out, with the weight kept as `dtype`; weight has the shape (outputs, inputs)."""
     if dtype == "float16" and weight.device.type == "cpu":
-        packed = _packed(weight)
+        packed = torch.ops.quantized.linear_prepack_fp16(weight.float().contiguous(), None)
         multiply = torch.ops.quantized.linear_dynamic_fp16
         return lambda x: multiply(x, packed)
     if dtype == "float32":
@@ -38,35 +37,3 @@ def product(weight: Tensor, dtype: str) -> Callable[[Tensor], Tensor]:
         return lambda x: F.linear(x, full)
     half = weight.to(getattr(torch, dtype))
     return lambda x: F.linear(x.to(half.dtype), half).float()
-
-
-def pack_linears(model: nn.Module) -> None:
-    """Replace the linear layers of a frozen float32 model by packed ones; gradients flow through them to their inputs."""
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if type(child) is nn.Linear and child.bias is None:
-                setattr(module, name, _PackedLinear(child.weight.detach()))
-
-
-class _PackedLinear(nn.Module):
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        self.forwards, self.backwards = _packed(weight), _packed(weight.t())
-
-    def forward(self, x: Tensor) -> Tensor:
-        return _Product.apply(x, self.forwards, self.backwards)
-
-
-class _Product(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, forwards: Any, backwards: Any) -> Tensor:
-        ctx.backwards = backwards
-        return torch.ops.quantized.linear_dynamic_fp16(x, forwards)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return torch.ops.quantized.linear_dynamic_fp16(gradients[0].contiguous(), ctx.backwards), None, None
-
-
-def _packed(weight: Tensor) -> Any:
-    return torch.ops.quantized.linear_prepack_fp16(weight.float().contiguous(), None)
