@@ -37,7 +37,7 @@ def shared() -> Iterator[Processes]:
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Processes]:
-    executor = Processes(workers=1, timeout_seconds=0.5, memory_mb=300, output_mb=5)
+    executor = Processes(workers=1, timeout_seconds=3, memory_mb=300, output_mb=5)
     executor.start(Python())
     yield executor
     executor.close()
