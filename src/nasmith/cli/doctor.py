@@ -95,7 +95,7 @@ def _processors() -> Check:
     present = [words for flag, words in names.items() if flag in flags]
     text = f"{cores} usable" + (f", {', '.join(present)}" if present else "")
     if flags and not {"amx_bf16", "avx512_bf16"} & flags:
-        return Check("Processors", "ok", text + "; no bfloat16 units, so the embedded language model samples in float32")
+        return Check("Processors", "ok", text + "; no bfloat16 units: samples from float16 weights, in float32")
     return Check("Processors", "ok", text)
 
 
