@@ -57,7 +57,7 @@ def main() -> None:
             sys.exit("the undisturbed run failed")
         process, kills = begin(killed), 0
         while kills < arguments.kills:
-            patience = dice.uniform(9, 18)  # a start takes about 6 seconds
+            patience = dice.uniform(8, 45)  # a start takes about 6 seconds, a run without kills two minutes
             try:
                 process.wait(patience)
                 break
