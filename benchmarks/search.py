@@ -1,6 +1,6 @@
 """What a search costs beside its language model and its trainings.
 
-    python benchmarks/search.py start       # seconds from the command to the first wish and to the first child, warm caches
+    python benchmarks/search.py start       # seconds from the command to the first prompt, with warm caches
     python benchmarks/search.py busy        # share of the processors in use once children exist, two rounds with a tuning
     python benchmarks/search.py overhead    # ms per candidate of the loop, the storage and the worker processes
 
@@ -30,23 +30,15 @@ NO_VERIFICATION = nasmith.Verification(best=0)
 
 
 def start(repeats: int) -> None:
-    rows = []
+    times = []
     for _ in range(repeats):
         with tempfile.TemporaryDirectory() as folder:
             command = [Path(sys.executable).with_name("nasmith"), "search", "mnist1d", "--steps", "20", "--rounds", "1"]
             command += ["--prompts", "1", "--samples", "2", "--set", "verify.best=0"]
             begin = time.perf_counter()
-            asked = child = float("nan")
             with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-                for line in process.stdout or ():
-                    now = time.perf_counter() - begin
-                    if "writing" in line and asked != asked:
-                        asked = now
-                    elif ("of 2 children" in line or "#5" in line) and child != child:
-                        child = now
-            rows.append((asked, child))
-    print(f"first wish after {statistics.median(row[0] for row in rows):.1f} s (median of {repeats})")
-    print(f"first children after {statistics.median(row[1] for row in rows):.1f} s")
+                times += [time.perf_counter() - begin for line in process.stdout or () if "writing" in line]
+    print(f"first prompt after {statistics.median(times):.1f} s (median of {repeats})")
 
 
 def used() -> float:
