@@ -99,8 +99,8 @@ def test_the_status_says_what_happened(shared: Processes, text: str, status: Sta
 )
 def test_a_program_without_end_is_stopped_at_the_time_limit(hasty: Processes, text: str) -> None:
     outcome = run(hasty, text)
-    assert (outcome.status, outcome.message) == (Status.TIMEOUT, "took longer than 0.5 s")
-    assert outcome.seconds >= 0.5
+    assert (outcome.status, outcome.message) == (Status.TIMEOUT, "took longer than 3 s")
+    assert outcome.seconds >= 3
 
 
 def test_garbage_on_every_descriptor_is_invalid(shared: Processes) -> None:
