@@ -179,7 +179,7 @@ def _execute(
     task: Task = parts["task"]
     executor: Executor = parts["executor"]
     try:
-        executor.start(task.workload())
+        executor.start(task.workload(), task.data())
         loop = Search(run, task, parts["lm"], parts["strategy"], executor, storage, seed, budget, new=new, observers=observers)
         with graceful(loop.stop):
             reason = loop.execute()

@@ -6,6 +6,7 @@
     │   ├── ConfigError          a configuration that breaks a rule
     │   └── SeedError            a seed program that does not build or does not train
     ├── MissingDependencyError   something that one command installs
+    ├── SandboxError             candidates cannot be held as asked on this machine
     ├── StorageError             a database that cannot be used as it is
     └── RunStoppedError               the run ended early, with all it had stored
 
@@ -22,6 +23,7 @@ __all__ = [
     "MissingDependencyError",
     "NasmithError",
     "RunStoppedError",
+    "SandboxError",
     "SeedError",
     "StorageError",
     "UnknownNameError",
@@ -64,6 +66,10 @@ class SeedError(UsageError):
 
 class MissingDependencyError(NasmithError):
     """Something optional is not installed; the message holds the command that installs it."""
+
+
+class SandboxError(NasmithError):
+    """Candidates cannot be held on this machine as was asked; nothing of them was run."""
 
 
 class StorageError(NasmithError):

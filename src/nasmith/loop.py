@@ -270,7 +270,7 @@ def check_seeds(task: Task, executor: Executor) -> None:
         if form in known:
             raise SeedError(f"seeds {known[form]!r} and {label!r} of task {task.name!r} are the same program.")
         known[form] = label
-        futures[label] = executor.submit(Job(0, text, 0, train=False))
+        futures[label] = executor.submit(Job(0, text, 0, (), "screen"))
     for label, future in futures.items():
         outcome = future.result()
         if outcome.status is not Status.OK:

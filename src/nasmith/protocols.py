@@ -29,6 +29,7 @@ from nasmith.types import (
 )
 
 __all__ = [
+    "Data",
     "Executor",
     "LanguageModel",
     "Storage",
@@ -82,11 +83,16 @@ class TunableLanguageModel(LanguageModel, Protocol):
         """Use the adapter at `path` from now on; None for the model as it came."""
 
 
+Data = Mapping[str, Mapping[str, Any]]
+"""Parts of a task's data by name ("train", "val", "test"), each a mapping of NumPy arrays. Only "train" may hold labels."""
+
+
 @runtime_checkable
 class Workload(Protocol):
-    """The part of a task that meets candidates' code. Picklable; it holds no label that a candidate is scored on.
+    """The part of a task that meets candidates' code. Picklable, and it holds no data: a job is given what it may see.
 
-    Runs in a process that candidates share nothing with but the data here.
+    Two attributes are optional: `hidden_modules`, names of top-level modules whose files candidates must not read, because they
+    hold or generate what a candidate is scored on; and `gpu`, whether candidates use one. Both are read once.
     """
 
     def warm(self) -> None:
@@ -99,8 +105,23 @@ class Workload(Protocol):
             ValueError: The program cannot be accepted; the message is a reason that a person understands.
         """
 
-    def fit(self, text: str, seed: int, splits: Sequence[str]) -> tuple[Mapping[str, object], Mapping[str, float]]:
-        """Train the program and return (arrays, facts): predictions and state, never a score."""
+    def fit(
+        self, text: str, seed: int, data: Data, *, every_state: bool = False
+    ) -> tuple[Mapping[str, object], Mapping[str, float]]:
+        """Train the program on `data["train"]` and return (arrays, facts): predictions of the other splits and state, no score.
+
+        With `every_state`, the state at every evaluation point is returned, not the last alone.
+        """
+
+    def examine(self, text: str, state: Mapping[str, Any], data: Data) -> tuple[Mapping[str, object], Mapping[str, float]]:
+        """Give a second account of a trained program, in a process that did not train it: (arrays, facts).
+
+        The program is built and given `state` (NumPy arrays by parameter name), measured as `screen` measures, and predicts
+        every split of `data`, if there is any. A fact that differs from the first account makes the candidate INVALID.
+
+        Raises:
+            ValueError: The state is not one of this program.
+        """
 
 
 @runtime_checkable
@@ -119,8 +140,17 @@ class Task(Protocol):
     def workload(self) -> Workload:
         """What travels to the worker processes."""
 
-    def score(self, outcome: Outcome, purpose: Purpose) -> Mapping[str, float]:
-        """Turn what a worker returned into metrics, by labels that the worker never had.
+    def data(self) -> Data:
+        """What jobs may be given. A search gives "train" and "val"; "test" goes to a process that trains nothing."""
+
+    def score(self, outcome: Outcome, examined: Outcome, purpose: Purpose) -> Mapping[str, float]:
+        """Turn what workers returned into metrics, by labels that they never had.
+
+        Args:
+            outcome: Of the training.
+            examined: The second account, with the state that `best_state` gave; for a verification with predictions of "val"
+                and "test" by that state.
+            purpose: Why it was trained.
 
         Raises:
             ValueError: The arrays are not what was asked for; the candidate is then INVALID with this reason.
@@ -139,8 +169,8 @@ class Executor(Protocol):
 
     slots: int
 
-    def start(self, workload: Workload) -> None:
-        """Make ready; called once, before the first job."""
+    def start(self, workload: Workload, data: Data = ...) -> None:
+        """Make ready; called once, before the first job. `data` is what jobs may be given; none by default."""
 
     def submit(self, job: Job) -> Future[Outcome]:
         """Queue a job. The future never raises for a bad candidate, and may be cancelled while it waits."""

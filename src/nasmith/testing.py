@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nasmith.protocols import Data
 from nasmith.seeding import generator
 from nasmith.types import Completion, Description, Example, Objective, Outcome, Purpose, Request, Tune, Tuning
 
@@ -33,16 +34,25 @@ class ToyWorkload:
         """Run the program and count its "parameters"."""
         return {"params": float(sum(_widths(text)))}
 
-    def fit(self, text: str, seed: int, splits: Sequence[str]) -> tuple[Mapping[str, object], Mapping[str, float]]:
+    def fit(
+        self, text: str, seed: int, data: Data, *, every_state: bool = False
+    ) -> tuple[Mapping[str, object], Mapping[str, float]]:
         """Predict 100 classes; the wider the network, the more of them are right."""
         import numpy as np
 
         time.sleep(self.delay_seconds)
         widths = _widths(text)
         right = min(95, 50 + sum(widths) // 4 + generator(seed, text).randrange(5))
-        arrays: dict[str, object] = {f"predictions/{split}": (np.arange(100) < right).astype(np.int16) for split in splits}
-        arrays["state/widths"] = np.array(widths, dtype=np.float32)
+        state = {"widths": np.array(widths, dtype=np.float32), "right": np.array(right, dtype=np.float32)}
+        arrays: dict[str, object] = {f"predictions/{split}": _predict(state, part) for split, part in data.items()}
+        arrays.update({f"state/{name}": value for name, value in state.items()})
         return arrays, {"steps": 1.0}
+
+    def examine(self, text: str, state: Mapping[str, Any], data: Data) -> tuple[Mapping[str, object], Mapping[str, float]]:
+        """Predict by the state alone."""
+        if state["widths"].tolist() != _widths(text):
+            raise ValueError("the state is not of this program")
+        return {f"predictions/{split}": _predict(state, part) for split, part in data.items()}, self.screen(text)
 
 
 class ToyTask:
@@ -73,12 +83,18 @@ class ToyTask:
         """Return what runs in workers."""
         return ToyWorkload(self.delay_seconds)
 
-    def score(self, outcome: Outcome, purpose: Purpose) -> Mapping[str, float]:
+    def data(self) -> Data:
+        """Return one input a class."""
+        import numpy as np
+
+        return {split: {"x": np.arange(100, dtype=np.float32)} for split in ("train", "val", "test")}
+
+    def score(self, outcome: Outcome, examined: Outcome, purpose: Purpose) -> Mapping[str, float]:
         """Compare with labels that are all 1."""
         state = outcome.arrays["state/widths"]
         metrics = {"params": float(state.sum()), "val_error": 1 - float(outcome.arrays["predictions/val"].mean())}
         if purpose == "verify":
-            metrics["test_error"] = 1 - float(outcome.arrays["predictions/test"].mean())
+            metrics["test_error"] = 1 - float(examined.arrays["predictions/test"].mean())
         return metrics
 
     def fitness(self, metrics: Mapping[str, float]) -> float:
@@ -86,8 +102,8 @@ class ToyTask:
         return -metrics["params"] * metrics["val_error"]
 
     def best_state(self, outcome: Outcome) -> Mapping[str, object]:
-        """Return the widths."""
-        return {"widths": outcome.arrays["state/widths"]}
+        """Return the widths, and what they have learnt."""
+        return {name: outcome.arrays[f"state/{name}"] for name in ("widths", "right")}
 
 
 class ToyLM:
@@ -147,6 +163,10 @@ class ToyLM:
         if self.log:
             with Path(self.log).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(facts) + "\n")
+
+
+def _predict(state: Mapping[str, Any], part: Mapping[str, Any]) -> object:
+    return (part["x"] < float(state["right"])).astype("int16")
 
 
 def _widths(text: str) -> list[int]:

@@ -1,4 +1,8 @@
-"""Candidates on their way through the executor: job, outcome, score, evaluation."""
+"""Candidates on their way through the executor: training, second account, score, evaluation.
+
+A candidate that trained is examined in a process that did not train it: there it is measured again, from its source and the
+state that it returned, and for a verification it predicts the test set. The two accounts must agree.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +22,21 @@ _RETRIES = 2  # of an evaluation that failed by our fault
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A candidate that waits for its evaluation or is being trained."""
+    """A candidate that waits for its evaluation, or is being trained or examined.
+
+    Attributes:
+        candidate: Whose.
+        job: What the executor has of it now.
+        purpose: Why it is trained.
+        attempt: How often our own fault has undone this job.
+        trained: The outcome of the training, once it is there.
+    """
 
     candidate: Candidate
     job: Job
     purpose: Purpose
     attempt: int = 0
+    trained: Outcome | None = None
 
 
 class Trials:
@@ -39,31 +52,49 @@ class Trials:
         return list(self._out)
 
     def submit(self, candidate: Candidate, seed: int, purpose: Purpose = "search") -> None:
-        """Hand a candidate to the executor; a verification predicts the test set as well."""
-        splits = ("val",) if purpose == "search" else ("val", "test")
-        self._submit(Trial(candidate, Job(candidate.id, candidate.text, seed, splits), purpose))
+        """Hand a candidate to the executor; a verification keeps what it needs to choose the best point."""
+        job = Job(candidate.id, candidate.text, seed, every_state=purpose == "verify")
+        self._submit(Trial(candidate, job, purpose))
 
     def finished(self) -> Iterator[tuple[Trial, Outcome, Evaluation]]:
-        """Take out what is done, judged.
+        """Take out what is done, judged; what is trained goes on to be examined. The outcome is that of the training.
 
         Raises:
             RunStoppedError: An evaluation failed by our fault for the third time.
         """
         for future in [future for future in self._out if future.done()]:
             trial, outcome = self._out.pop(future), future.result()
-            if outcome.status is not Status.ERROR:
-                yield trial, outcome, judge(self._task, trial, outcome, self._accepts)
-            elif trial.attempt < _RETRIES:
-                self._submit(replace(trial, attempt=trial.attempt + 1))
+            if outcome.status is Status.ERROR:
+                self._try_again(trial, outcome)
+            elif trial.trained is None and outcome.status is Status.OK:
+                try:
+                    self._submit(self._examination(trial, outcome))
+                except ValueError as error:  # the worker returned something else than was asked for
+                    yield trial, outcome, self._judge(trial, replace(outcome, status=Status.INVALID, message=str(error)))
             else:
-                raise RunStoppedError(
-                    f"candidate {trial.candidate.id} could not be evaluated in {_RETRIES + 1} attempts, which is nasmith's "
-                    f"fault and not the candidate's: {outcome.message}"
-                )
+                yield trial, trial.trained or outcome, self._judge(trial, outcome)
+
+    def _examination(self, trial: Trial, outcome: Outcome) -> Trial:
+        splits = ("val", "test") if trial.purpose == "verify" else ()
+        state = self._task.best_state(outcome)
+        job = Job(trial.candidate.id, trial.candidate.text, trial.job.seed, splits, "examine", state)
+        return replace(trial, job=job, attempt=0, trained=outcome)
+
+    def _try_again(self, trial: Trial, outcome: Outcome) -> None:
+        if trial.attempt < _RETRIES:
+            self._submit(replace(trial, attempt=trial.attempt + 1))
+        else:
+            raise RunStoppedError(
+                f"candidate {trial.candidate.id} could not be evaluated in {_RETRIES + 1} attempts, which is nasmith's "
+                f"fault and not the candidate's: {outcome.message}"
+            )
+
+    def _judge(self, trial: Trial, outcome: Outcome) -> Evaluation:
+        return judge(self._task, trial, outcome, self._accepts)
 
     def drop_waiting(self) -> None:
         """Forget the trials that have not begun."""
-        self._forget(future for future in self.futures if future.cancel())
+        self._forget(future for future, trial in list(self._out.items()) if trial.trained is None and future.cancel())
 
     def _submit(self, trial: Trial) -> None:
         self._out[self._executor.submit(trial.job)] = trial
@@ -74,14 +105,18 @@ class Trials:
 
 
 def judge(task: Task, trial: Trial, outcome: Outcome, accepts: Callable[[Mapping[str, float]], bool]) -> Evaluation:
-    """Make an evaluation of an outcome: scored here, in the trusted process.
+    """Make an evaluation of the last outcome of a trial: scored here, in the trusted process.
 
     Only the status OK carries metrics, and only what the strategy accepts as a result carries a fitness.
     """
     status, message, metrics = outcome.status, outcome.message, {}
-    if status is Status.OK:
+    trained = trial.trained or outcome
+    if trial.trained and status is not Status.OK:
+        message = f"when it was examined after its training: {message}"
+    elif status is Status.OK:
         try:
-            metrics = dict(task.score(outcome, trial.purpose))
+            _compare(trained.facts, outcome.facts)
+            metrics = dict(task.score(trained, outcome, trial.purpose))
             if accepts(metrics):
                 metrics["fitness"] = task.fitness(metrics)
         except ValueError as error:  # the worker returned something else than was asked for
@@ -94,8 +129,18 @@ def judge(task: Task, trial: Trial, outcome: Outcome, accepts: Callable[[Mapping
         status=status,
         metrics=metrics,
         seed=trial.job.seed,
-        fidelity=int(outcome.facts.get("steps", 0)),
-        seconds=outcome.seconds,
+        fidelity=int(trained.facts.get("steps", 0)),
+        seconds=trained.seconds + (outcome.seconds if trial.trained else 0),
         message=message,
         purpose=trial.purpose,
     )
+
+
+def _compare(first: Mapping[str, float], second: Mapping[str, float]) -> None:
+    """Raise ValueError where two accounts of the same program differ."""
+    for name in first.keys() & second.keys():
+        if first[name] != second[name]:
+            raise ValueError(
+                f"two measurements of {name} differ: {first[name]:,.10g} in the process that trained it, {second[name]:,.10g} in "
+                "another one, from its source and its trained state"
+            )

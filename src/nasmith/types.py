@@ -259,21 +259,26 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One piece of work for an executor: screen a program and, if it holds, train it.
+    """One piece of work for an executor.
 
     Attributes:
         candidate: The candidate's id, for logs.
         text: Its source.
         seed: Seed of initialisation and batches.
-        splits: Names of the input sets to predict ("val", "test").
-        train: False to screen alone.
+        splits: Parts of the task's data that the process gets; it sees no others.
+        action: "screen": only build and measure; "fit": screen, then train; "examine": measure the program again, with a
+            trained state that it returned before.
+        state: For "examine", NumPy arrays by parameter name.
+        every_state: For "fit", return the state at every evaluation point, not at the last alone.
     """
 
     candidate: int
     text: str
     seed: int
-    splits: tuple[str, ...] = ("val",)
-    train: bool = True
+    splits: tuple[str, ...] = ("train", "val")
+    action: Literal["screen", "fit", "examine"] = "fit"
+    state: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    every_state: bool = False
 
 
 @dataclass(frozen=True, slots=True)

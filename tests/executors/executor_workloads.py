@@ -21,10 +21,10 @@ class Python:
         exec(compile(above, "<program>", "exec"), names)
         return names["facts"]  # type: ignore[return-value]
 
-    def fit(self, text: str, seed: int, splits: Sequence[str]) -> tuple[Mapping[str, object], Mapping[str, float]]:
+    def fit(self, text, seed, data, *, every_state=False):
         above, _, below = text.rpartition("-----\n")
         below = "\n" * above.count("\n") + ("\n" if above else "") + below
-        names: dict[str, object] = {"np": np, "seed": seed, "splits": splits, "arrays": {}, "facts": {}}
+        names: dict[str, object] = {"np": np, "seed": seed, "splits": list(data), "data": data, "arrays": {}, "facts": {}}
         exec(compile(below, "<program>", "exec"), names)
         return names["arrays"], names["facts"]  # type: ignore[return-value]
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from nasmith.executors.wire import WireError, pack_outcome
-from nasmith.protocols import Workload
+from nasmith.protocols import Data, Workload
 from nasmith.types import Job, Outcome, Status
 
 __all__ = ["attempt", "explain", "packed"]
 
 _CHAIN = 8
+_FRAMES = 3
+_NAME_LENGTH = 60
 _LINES = 6
 _LINE_LENGTH = 300
 _PROGRAM_FILES = ("<program>", "<string>")
@@ -20,27 +22,31 @@ _OUT_OF_MEMORY_NAMES = frozenset({"OutOfMemoryError", "XlaRuntimeError"})
 _OUT_OF_MEMORY_WORDS = ("can't allocate memory", "cannot allocate memory", "out of memory", "resource_exhausted")
 
 
-def attempt(workload: Workload, job: Job) -> Outcome:
-    """Screen the job's program, train it where the job says so, and say how that ended; `seconds` stays 0.
+def attempt(workload: Workload, job: Job, data: Data) -> Outcome:
+    """Do the job and say how that ended; `seconds` stays 0.
 
-    The status is OK; INVALID where `screen` raised ValueError; OOM where memory ran out; KILLED where the program asked the
-    process to exit; FAILED where anything else was raised. What `screen` measured is kept where `fit` failed.
+    The status is OK; INVALID where `screen` or `examine` raised ValueError; OOM where memory ran out; KILLED where the program
+    asked the process to exit; FAILED where anything else was raised. What `screen` measured is kept where `fit` failed.
     """
     facts: dict[str, float] = {}
-    screening = True
+    training = False
     try:
-        facts.update(workload.screen(job.text))
-        screening = False
         arrays: Mapping[str, object] = {}
-        if job.train:
-            arrays, more = workload.fit(job.text, job.seed, job.splits)
+        if job.action == "examine":
+            arrays, more = workload.examine(job.text, job.state, data)
+            facts.update(more)
+        else:
+            facts.update(workload.screen(job.text))
+        if job.action == "fit":
+            training = True
+            arrays, more = workload.fit(job.text, job.seed, data, every_state=job.every_state)
             facts.update(more)
     except SystemExit as error:
         return Outcome(Status.KILLED, facts=facts, message=f"called sys.exit({error.code!r})"[:_LINE_LENGTH])
     except Exception as error:  # noqa: BLE001 - the one boundary: whatever a candidate's code raises is its result
         if _ran_out_of_memory(error):
             return Outcome(Status.OOM, facts=facts, message=f"ran out of memory: {_first_line(error)}")
-        if screening and isinstance(error, ValueError):
+        if not training and isinstance(error, ValueError):
             return Outcome(Status.INVALID, facts=facts, message=_text(error) or type(error).__name__)
         return Outcome(Status.FAILED, facts=facts, message=explain(error, job.text))
     return Outcome(Status.OK, arrays=arrays, facts=facts)
@@ -57,26 +63,24 @@ def packed(outcome: Outcome, limit: int) -> bytes:
 
 
 def explain(error: BaseException, text: str) -> str:
-    """Return the exception's type and message, and the line of the program itself that it came from.
+    """Return the exception's type and message, and the last lines of its traceback that are the program's own.
 
     Lines are found where the workload compiles the program under the file name "<program>", without anything above it.
     """
     name = type(error).__name__
     message = _text(error) if name.startswith("_") else f"{name}: {_text(error)}".rstrip(": ")
-    number = _line_number(error.__traceback__)
-    lines = text.splitlines()
-    if number is None or not 1 <= number <= len(lines):
-        return message
-    return f"{message}\n  line {number}: {lines[number - 1].strip()[:_LINE_LENGTH]}"
+    return "\n".join([message, *_own_lines(error.__traceback__, text.splitlines())])
 
 
-def _line_number(trace: TracebackType | None) -> int | None:
-    """Return the innermost line of the program itself."""
-    found = None
+def _own_lines(trace: TracebackType | None, lines: Sequence[str]) -> list[str]:
+    """Return the innermost few of the program's frames, the innermost last."""
+    found = []
     for frame, number in traceback.walk_tb(trace):
-        if frame.f_code.co_filename in _PROGRAM_FILES:
-            found = number
-    return found
+        code = frame.f_code
+        if code.co_filename in _PROGRAM_FILES and 1 <= number <= len(lines):
+            where = "" if code.co_name == "<module>" else f" in {code.co_name[:_NAME_LENGTH]}"
+            found.append(f"  line {number}{where}: {lines[number - 1].strip()[:_LINE_LENGTH]}")
+    return found[-_FRAMES:]
 
 
 def _ran_out_of_memory(error: BaseException | None) -> bool:

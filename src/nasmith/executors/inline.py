@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future
 from dataclasses import replace
+from types import MappingProxyType
 
 from nasmith.errors import ConfigError
 from nasmith.executors.attempt import attempt, packed
 from nasmith.executors.wire import unpack_outcome
-from nasmith.protocols import Workload
+from nasmith.protocols import Data, Workload
 from nasmith.types import Job, Outcome
 
 __all__ = ["Inline"]
@@ -33,11 +34,12 @@ class Inline:
         self.output_mb = output_mb
         self._limit = int(output_mb * 1e6)
         self._workload: Workload | None = None
+        self._data: Data = {}
 
-    def start(self, workload: Workload) -> None:
+    def start(self, workload: Workload, data: Data = MappingProxyType({})) -> None:
         """Warm the workload in this process."""
         workload.warm()
-        self._workload = workload
+        self._workload, self._data = workload, data
 
     def submit(self, job: Job) -> Future[Outcome]:
         """Run the job and return its finished future.
@@ -50,7 +52,8 @@ class Inline:
         future: Future[Outcome] = Future()
         future.set_running_or_notify_cancel()
         began = time.monotonic()
-        outcome = unpack_outcome(packed(attempt(self._workload, job), self._limit), self._limit)
+        data = {split: self._data[split] for split in job.splits if split in self._data}
+        outcome = unpack_outcome(packed(attempt(self._workload, job, data), self._limit), self._limit)
         future.set_result(replace(outcome, seconds=time.monotonic() - began))
         return future
 

@@ -18,7 +18,9 @@ from typing import Any
 import psutil
 
 import nasmith
-from nasmith.errors import NasmithError
+from nasmith.errors import NasmithError, SandboxError
+from nasmith.executors.sandbox import bubblewrap
+from nasmith.executors.sandbox.policy import Level, readable_paths
 from nasmith.executors.wire import printable, receive, send
 from nasmith.protocols import Workload
 
@@ -30,16 +32,21 @@ _KEPT_VARIABLES = frozenset(
         "DYLD_LIBRARY_PATH",
         "HOME",
         "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
         "LD_LIBRARY_PATH",
         "NASMITH_CACHE",
         "PATH",
+        "PYTHONHASHSEED",
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "PYTHONUTF8",
         "TMPDIR",
         "TZ",
         "VIRTUAL_ENV",
         "XDG_CACHE_HOME",
     }
 )
-_KEPT_PREFIXES = ("LC_", "PYTHON")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _ANSWER_LIMIT = 1 << 20
 _PATIENCE_SECONDS = 20.0
@@ -54,8 +61,8 @@ class Setup:
     workload: bytes
 
     @classmethod
-    def of(cls, workload: Workload) -> Setup:
-        """Prepare a workload for its journey.
+    def of(cls, workload: Workload, level: Level) -> Setup:
+        """Prepare a workload for its journey into a sandbox of this level.
 
         Raises:
             NasmithError: It cannot travel.
@@ -77,7 +84,14 @@ class Setup:
                 f"{kind.__qualname__} cannot travel to a worker process, because it cannot be pickled: {error}; "
                 "define it at the top level of a module and keep open files and lambdas out of it"
             ) from error
-        return cls({"path": [str(Path(entry).absolute()) for entry in sys.path], "main": main}, data)
+        header = {
+            "path": [str(Path(entry).absolute()) for entry in sys.path],
+            "main": main,
+            "sandbox": str(level),
+            "hidden": list(getattr(workload, "hidden_modules", ())),
+            "gpu": bool(getattr(workload, "gpu", False)),
+        }
+        return cls(header, data)
 
 
 class Zygote:
@@ -86,13 +100,14 @@ class Zygote:
     def __init__(self, setup: Setup) -> None:
         self.warm = False
         self.resident_bytes = 0
+        self.layers: list[str] = []
         self._setup = setup
         self._lock = threading.Lock()
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._control, there = socket.socketpair()
         with there:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "nasmith.executors.zygote", str(there.fileno())],
+                _command(setup, there.fileno()),
                 stdin=subprocess.DEVNULL,
                 stdout=self._printed,
                 stderr=self._printed,
@@ -111,9 +126,11 @@ class Zygote:
         """
         send(self._control, self._setup.header, self._setup.workload)
         answer, _ = receive(self._control, _ANSWER_LIMIT)
+        if "sandbox" in answer:
+            raise SandboxError(_refusal(self._setup.header["sandbox"], answer["sandbox"]))
         if not answer["ready"]:
             raise NasmithError(f"the task cannot be loaded in a worker process: {answer['message']}\n{answer['where']}")
-        self.resident_bytes = int(answer["resident_bytes"])
+        self.resident_bytes, self.layers = int(answer["resident_bytes"]), list(answer["layers"])
         self.warm = True
 
     def alive(self) -> bool:
@@ -121,7 +138,7 @@ class Zygote:
         return self._process.poll() is None
 
     def hand_over(self, talk: socket.socket) -> None:
-        """Have a supervisor forked that serves the job which comes through `talk`.
+        """Have a supervisor forked that serves the jobs which come through `talk`.
 
         Raises:
             OSError: The process died.
@@ -162,9 +179,38 @@ def end_tree(pid: int) -> None:
                 process.kill()
 
 
+def _command(setup: Setup, descriptor: int) -> list[str]:
+    """Return the zygote's command line.
+
+    Raises:
+        SandboxError: The level needs a program that is not installed.
+    """
+    line = [sys.executable, "-P", "-m", "nasmith.executors.zygote", str(descriptor)]
+    if setup.header["sandbox"] != Level.BWRAP:
+        return line
+    bwrap = bubblewrap.command()
+    if bwrap is None:
+        raise SandboxError(_refusal(Level.BWRAP, "the program bwrap is not installed (Debian's package is called bubblewrap)"))
+    own = [Path(sys.prefix) / "bin", Path(sys.prefix) / "pyvenv.cfg", Path(sys.base_prefix) / "bin"]
+    modules = [Path(entry) for entry in setup.header["path"]]
+    return bubblewrap.wrapped(line, [*readable_paths(setup.header["hidden"]), *own, *modules], bwrap)
+
+
+def _refusal(level: str, reason: str) -> str:
+    others = {
+        Level.STRICT: "where bubblewrap is installed, `--sandbox bwrap` may hold",
+        Level.NAMESPACES: "`--sandbox strict` does without namespaces",
+        Level.BWRAP: "`--sandbox strict` does not need it on Linux 5.13 or newer",
+    }
+    return (
+        f"the sandbox {level!r} cannot hold candidates on this machine: {reason}. Nothing was run. `nasmith doctor` shows what "
+        f"works here; {others[Level(level)]}; `--sandbox off` gives every candidate your own rights"
+    )
+
+
 def _environment() -> dict[str, str]:
     """Return the variables that Python, its libraries and the cache need; keys and tokens stay behind."""
-    kept = {name: value for name, value in os.environ.items() if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)}
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT_VARIABLES}
     kept |= dict.fromkeys(_THREAD_VARIABLES, "1")
     root = str(Path(nasmith.__file__).parents[1])
     if root not in [*site.getsitepackages(), site.getusersitepackages()]:

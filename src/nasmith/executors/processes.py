@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import queue
 import signal
@@ -11,13 +12,18 @@ import sys
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
-from nasmith.errors import ConfigError, NasmithError
+from nasmith.errors import ConfigError, NasmithError, UnknownNameError
+from nasmith.executors.bundle import Bundle
 from nasmith.executors.launch import Setup, Zygote, end_tree
-from nasmith.executors.wire import WireError, printable, receive, send, unpack_outcome
-from nasmith.protocols import Workload
+from nasmith.executors.order import Order
+from nasmith.executors.sandbox.limits import Limits
+from nasmith.executors.sandbox.policy import Level
+from nasmith.executors.wire import WireError, printable, receive, unpack_outcome
+from nasmith.protocols import Data, Workload
 from nasmith.types import Job, Outcome, Status
 
 __all__ = ["Processes"]
@@ -25,57 +31,85 @@ __all__ = ["Processes"]
 _RESTARTS = 3
 _GRACE_SECONDS = 30.0
 _HEADER_SPACE = 1 << 21
+_NOTHING = Job(0, "", 0, ())
 _CLOSED = Outcome(Status.ERROR, message="the executor was closed before this ended")
 
 
+@dataclass(slots=True)
+class _Seat:
+    """One worker: a supervisor, the connection to it, and the zygote that it came from."""
+
+    talk: socket.socket | None = None
+    zygote: Zygote | None = None
+    supervisor: int | None = None
+
+
 class Processes:
-    """Trains candidates in processes of their own, several at once.
+    """Trains candidates in processes of their own, several at once, each in a sandbox.
 
-    One *zygote* imports what the workload needs, once. For each job it forks a *supervisor*, and that one forks the process
-    that runs the candidate's code. The supervisor holds wall time and memory, and ends the candidate with all that it started;
-    the zygote and the supervisors end when this process does, however it does. Nothing that a candidate returns is unpickled.
+    One *zygote* imports what the workload needs, once. For each worker it forks a *supervisor*, and that one forks a process
+    for every candidate. The supervisor holds wall time and memory, and ends the candidate with all that it started; the zygote
+    and the supervisors end when this process does, however it does. Nothing that a candidate returns is unpickled, and what it
+    is given lies in sealed memory.
 
-    This contains accidents: loops, leaks, crashes, hard exits. It is not yet a wall against malice: a candidate runs with the
-    user's rights, can read the user's files and use the network, and can signal the user's other processes.
-
-    Held on Linux. On macOS a process that leaves its candidate's group and outlives its parent is not found, and reserved
-    memory has no limit, only resident memory.
+    On Linux a candidate can read the libraries and write its result; it has no other files, no network, no other processes and
+    no keys (`nasmith.executors.sandbox`). It is tried at the start whether that holds, and nothing is run where it does not.
+    Elsewhere there is only `sandbox="off"`: time and resident memory are held, and a candidate has the user's rights.
 
     Args:
         workers: Candidates that run at once; None for the number of processors that this process may use.
+        sandbox: "strict", "namespaces", "bwrap" or "off"; see `nasmith.executors.sandbox.policy.Level`.
         timeout_seconds: Wall time for one candidate's screening and training together.
+        cpu_seconds: Processor time of one candidate, all threads together; None for no limit but the wall time.
         memory_mb: Resident memory (1e6 bytes) of one candidate's processes together, including the libraries that it shares
             with the others (about 300 MB for PyTorch).
-        output_mb: All arrays of one result together (1e6 bytes).
-        threads: Threads that PyTorch uses within one operation of a candidate.
+        output_mb: All arrays of one result together (1e6 bytes); as much again may be printed.
+        threads: Threads that PyTorch uses within one operation of a candidate. With one, a candidate can start no thread.
+        gpu_memory_mb: Memory (1e6 bytes) that PyTorch may take on a GPU; None for all.
     """
 
     def __init__(
         self,
         workers: int | None = None,
+        sandbox: str = Level.STRICT,
         timeout_seconds: float = 600,
+        cpu_seconds: float | None = None,
         memory_mb: float = 2048,
         output_mb: float = 256,
         threads: int = 1,
+        gpu_memory_mb: float | None = None,
     ) -> None:
         if sys.platform == "win32":
             raise ConfigError("the executor 'processes' needs Linux or macOS (it forks); on Windows run nasmith under WSL 2")
         for name, count in (("workers", workers), ("threads", threads)):
             if count is not None and (type(count) is not int or count < 1):
                 raise ConfigError(f"{name} must be a whole number above 0, not {count!r}")
-        for name, amount in (("timeout_seconds", timeout_seconds), ("memory_mb", memory_mb), ("output_mb", output_mb)):
+        amounts = {"timeout_seconds": timeout_seconds, "memory_mb": memory_mb, "output_mb": output_mb}
+        optional = {"cpu_seconds": cpu_seconds, "gpu_memory_mb": gpu_memory_mb}
+        for name, amount in (amounts | {name: amount for name, amount in optional.items() if amount is not None}).items():
             if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 < amount < float("inf"):
                 raise ConfigError(f"{name} must be a number above 0, not {amount!r}")
-        self.workers, self.timeout_seconds, self.memory_mb = workers, timeout_seconds, memory_mb
-        self.output_mb, self.threads = output_mb, threads
+        if sandbox not in set(Level):
+            raise UnknownNameError("sandbox", sandbox, Level)
+        if sandbox != Level.OFF and sys.platform != "linux":
+            raise ConfigError(
+                f"the sandbox {sandbox!r} needs Linux. On this system only time and resident memory of a candidate are held, and "
+                "it runs with your rights: pass --sandbox off if you accept that, or run nasmith in a Linux container"
+            )
+        self.workers, self.sandbox, self.timeout_seconds, self.cpu_seconds = workers, str(sandbox), timeout_seconds, cpu_seconds
+        self.memory_mb, self.output_mb, self.threads, self.gpu_memory_mb = memory_mb, output_mb, threads, gpu_memory_mb
         self.slots: int = workers or _processors()
-        self._limits: dict[str, Any] = {
-            "timeout_seconds": float(timeout_seconds),
-            "memory_bytes": int(memory_mb * 1e6),
-            "output_bytes": int(output_mb * 1e6),
-            "threads": threads,
-        }
-        self._queue: queue.SimpleQueue[tuple[Future[Outcome], Job] | None] = queue.SimpleQueue()
+        self._limits = Limits(
+            timeout_seconds=float(timeout_seconds),
+            cpu_seconds=cpu_seconds,
+            memory_bytes=int(memory_mb * 1e6),
+            output_bytes=int(output_mb * 1e6),
+            threads=threads,
+            gpu_memory_bytes=None if gpu_memory_mb is None else int(gpu_memory_mb * 1e6),
+        )
+        self._data: dict[str, Bundle] = {}
+        self._queue: queue.PriorityQueue[tuple[int, int, Future[Outcome] | None, Job]] = queue.PriorityQueue()
+        self._submitted = itertools.count()
         self._threads: list[threading.Thread] = []
         self._state = threading.Lock()  # guards what follows
         self._closed = False  # no new jobs
@@ -86,12 +120,13 @@ class Processes:
         self._deaths = 0
         self._broken = ""
 
-    def start(self, workload: Workload) -> None:
+    def start(self, workload: Workload, data: Data = MappingProxyType({})) -> None:
         """Begin to warm the workload up in another process, and return at once; jobs wait until it is warm.
 
         Raises:
             RuntimeError: It was started before.
             NasmithError: The workload cannot travel to another process.
+            SandboxError: The sandbox cannot be started. Where it starts and does not hold, the jobs' futures raise this.
         """
         if self._threads or self._closed:
             raise RuntimeError("an executor is started once")
@@ -100,7 +135,8 @@ class Processes:
                 "a search was started while a worker process imported the script that it is in; put the call under "
                 "`if __name__ == '__main__':`"
             )
-        self._setup = Setup.of(workload)
+        self._setup = Setup.of(workload, Level(self.sandbox))
+        self._data = {split: Bundle.of(arrays) for split, arrays in data.items()}
         self._zygote = Zygote(self._setup)
         self._threads = [threading.Thread(target=self._serve, name=f"job-{i}", daemon=True) for i in range(self.slots)]
         self._threads.append(threading.Thread(target=self._warm_up, name="warm-up", daemon=True))
@@ -108,7 +144,7 @@ class Processes:
             thread.start()
 
     def submit(self, job: Job) -> Future[Outcome]:
-        """Queue a job; they start in the order in which they came.
+        """Queue a job; they start in the order in which they came, but an examination, which is short, goes first.
 
         The future holds an outcome whatever the candidate did. It raises NasmithError where the worker processes cannot work
         at all, such as when the workload cannot be loaded there.
@@ -120,7 +156,7 @@ class Processes:
             if not self._threads or self._closed:
                 raise RuntimeError("this executor is not started, or closed")
             future: Future[Outcome] = Future()
-            self._queue.put((future, job))
+            self._queue.put((job.action != "examine", next(self._submitted), future, job))
             return future
 
     def close(self, *, wait: bool = False) -> None:
@@ -132,11 +168,11 @@ class Processes:
             self._closed = True
         with contextlib.suppress(queue.Empty):
             while True:
-                item = self._queue.get_nowait()
-                if item is not None and item[0].cancel():
-                    item[0].set_running_or_notify_cancel()  # wakes whoever waits for it
+                future = self._queue.get_nowait()[2]
+                if future is not None and future.cancel():
+                    future.set_running_or_notify_cancel()  # wakes whoever waits for it
         for _ in self._threads:
-            self._queue.put(None)
+            self._queue.put((2, next(self._submitted), None, _NOTHING))
         if wait:
             for thread in self._threads[: self.slots]:
                 thread.join()
@@ -145,6 +181,14 @@ class Processes:
             thread.join(_GRACE_SECONDS)
         if self._zygote is not None:
             self._zygote.close()
+        for bundle in self._data.values():
+            bundle.close()
+        self._data = {}
+
+    @property
+    def layers(self) -> list[str]:
+        """What holds candidates, for people ("Landlock", "seccomp", …); empty before the first worker is warm, and when off."""
+        return [] if self._zygote is None else self._zygote.layers
 
     def _hang_up(self) -> None:
         """Tell the supervisors that nobody waits for them; each ends its candidate and then itself."""
@@ -158,56 +202,73 @@ class Processes:
 
     def _serve(self) -> None:
         """Do jobs until told to stop: the life of one of `slots` threads, each of which waits for one candidate at a time."""
-        while (item := self._queue.get()) is not None:
-            future, job = item
+        seat = _Seat()
+        while True:
+            _, _, future, job = self._queue.get()
+            if future is None:
+                break
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                outcome = self._run(job)
+                outcome = self._run(job, seat)
             except Exception as error:  # noqa: BLE001 - the thread's boundary: whoever holds the future must hear of our bugs
                 future.set_exception(error)
             else:
                 future.set_result(outcome)
+        self._leave(seat)
 
-    def _run(self, job: Job) -> Outcome:
+    def _run(self, job: Job, seat: _Seat) -> Outcome:
         for _ in range(2):
             zygote = self._warm()
             if zygote is None:
                 return _CLOSED
-            outcome = self._try(job, zygote)
+            outcome = self._try(job, seat, zygote)
             if outcome is not None:
                 return outcome
+            self._leave(seat)
         return Outcome(Status.ERROR, message="the process that watches this candidate was ended from outside, twice")
 
-    def _try(self, job: Job, zygote: Zygote) -> Outcome | None:
+    def _try(self, job: Job, seat: _Seat, zygote: Zygote) -> Outcome | None:
         """Run the job once; None where its supervisor died."""
-        header = {"candidate": job.candidate, "seed": job.seed, "splits": job.splits, "train": job.train}
-        supervisor = None
-        here, there = socket.socketpair()
-        here.settimeout(_GRACE_SECONDS)
-        with self._state:
-            if not self._hung_up:
-                self._talks.add(here)
+        limits = self._limits
         try:
-            with there:
-                zygote.hand_over(there)
-            send(here, header | {"limits": self._limits}, job.text.encode(errors="replace"))
-            if here not in self._talks:
+            talk = seat.talk if seat.zygote is zygote else None
+            if talk is None:
+                self._leave(seat)
+                talk = self._take(seat, zygote)
+            if talk not in self._talks:
                 return _CLOSED
-            supervisor = receive(here, 0)[0]["pid"]
-            here.settimeout(self._limits["timeout_seconds"] + _GRACE_SECONDS)
-            verdict, result = receive(here, self._limits["output_bytes"] + _HEADER_SPACE)
+            talk.settimeout(limits.timeout_seconds + _GRACE_SECONDS)
+            Order.send(talk, job, limits, self._data)
+            verdict, result = receive(talk, limits.output_bytes + _HEADER_SPACE)
         except TimeoutError:  # one of them was stopped, so that it cannot end what is below it
-            zygote.kill() if supervisor is None else end_tree(supervisor)
+            zygote.kill() if seat.supervisor is None else end_tree(seat.supervisor)
             return None
         except (EOFError, OSError, WireError):
             return _CLOSED if self._hung_up else None
-        finally:
-            with self._state:
-                self._talks.discard(here)
-            here.close()
         self._deaths = 0
-        return _judge(verdict, result, self._limits)
+        return _judge(verdict, result, limits)
+
+    def _take(self, seat: _Seat, zygote: Zygote) -> socket.socket:
+        """Have a supervisor forked for this seat; return the connection to it."""
+        here, there = socket.socketpair()
+        here.settimeout(_GRACE_SECONDS)
+        seat.talk, seat.zygote = here, zygote
+        with self._state:
+            if not self._hung_up:
+                self._talks.add(here)
+        with there:
+            zygote.hand_over(there)
+        seat.supervisor = receive(here, 0)[0].get("pid")
+        return here
+
+    def _leave(self, seat: _Seat) -> None:
+        """End the seat's supervisor."""
+        if seat.talk is not None:
+            with self._state:
+                self._talks.discard(seat.talk)
+            seat.talk.close()
+        seat.talk = seat.zygote = seat.supervisor = None
 
     def _warm_up(self) -> None:
         with contextlib.suppress(NasmithError):  # the jobs' futures will say it
@@ -238,7 +299,7 @@ class Processes:
             raise NasmithError(self._broken)
 
     def _check(self, zygote: Zygote) -> None:
-        if zygote.resident_bytes >= self._limits["memory_bytes"]:
+        if zygote.resident_bytes >= self._limits.memory_bytes:
             raise NasmithError(
                 f"memory_mb is {self._limits['memory_bytes'] / 1e6:g}, but the task's libraries and data alone take "
                 f"{zygote.resident_bytes / 1e6:.0f} MB; allow more"
@@ -257,20 +318,25 @@ class Processes:
                 self._zygote = Zygote(self._setup)
 
 
-def _judge(verdict: Mapping[str, Any], result: bytearray, limits: Mapping[str, Any]) -> Outcome:
+def _judge(verdict: Mapping[str, Any], result: bytearray, limits: Limits) -> Outcome:
     """Turn what a supervisor saw, and what the candidate wrote, into an outcome."""
     cause = verdict["cause"]
     if cause == "error":
-        return Outcome(Status.ERROR, message=printable(verdict["message"]))
+        words = verdict.get("message") or f"its process ended before it was confined: {verdict.get('tail', '').strip()}"
+        return Outcome(Status.ERROR, message=printable(words))
+    megabytes = limits.output_bytes / 1e6
+    ends = {
+        "timeout": (Status.TIMEOUT, f"took longer than {limits.timeout_seconds:g} s"),
+        "cpu": (Status.TIMEOUT, f"used more than {limits.cpu_seconds or 0:g} s of processor time"),
+        "memory": (Status.OOM, f"used more than {limits.memory_bytes / 1e6:g} MB of memory"),
+        "threads": (Status.KILLED, "started too many threads"),
+        "output": (Status.INVALID, f"wrote more than the {megabytes:g} MB that a result may take"),
+    }
     seconds = float(verdict["seconds"])
-    if cause == "timeout":
-        return Outcome(Status.TIMEOUT, seconds=seconds, message=f"took longer than {limits['timeout_seconds']:g} s")
-    if cause == "memory":
-        return Outcome(Status.OOM, seconds=seconds, message=f"used more than {limits['memory_bytes'] / 1e6:g} MB of memory")
-    if cause == "output":
-        message = f"wrote more than the {limits['output_bytes'] / 1e6:g} MB that a result may take"
-        return Outcome(Status.INVALID, seconds=seconds, message=message)
-    return replace(_judge_exit(verdict["code"], verdict, result, limits["output_bytes"]), seconds=seconds)
+    if cause in ends:
+        status, message = ends[cause]
+        return Outcome(status, seconds=seconds, message=message)
+    return replace(_judge_exit(verdict["code"], verdict, result, limits.output_bytes), seconds=seconds)
 
 
 def _judge_exit(code: int | None, verdict: Mapping[str, Any], result: bytearray, output_bytes: int) -> Outcome:

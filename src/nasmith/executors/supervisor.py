@@ -1,4 +1,4 @@
-"""Watches one candidate: forks its process, holds the limits, and leaves nothing of it alive."""
+"""Watches candidates, one after the other: forks each one's process, holds the limits, and leaves nothing of it alive."""
 
 from __future__ import annotations
 
@@ -11,55 +11,75 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from nasmith.executors import child
-from nasmith.executors.wire import receive, send
+from nasmith.executors.order import Order
+from nasmith.executors.sandbox.policy import Sandbox
+from nasmith.executors.wire import send
 from nasmith.protocols import Workload
-from nasmith.types import Job
 
-__all__ = ["descendants", "drain", "end_all", "resident", "supervise", "wake_on_child"]
+__all__ = ["descendants", "drain", "end_all", "resident", "set_subreaper", "supervise", "wake_on_child"]
 
-_SUBREAPER = 36
 _TICK_SECONDS = 0.1
 _TAIL = 2048
 _CHUNK = 1 << 18
-_JOB_LIMIT = 1 << 26
 _PATIENCE_SECONDS = 10.0
+_CPU_SLACK_SECONDS = 0.5
+_MOST_THREADS = 16
+
+Ended = Callable[[int, int, Any], None]
+"""Told the process id, the status and the resource usage of a child that ended."""
 
 
-def supervise(workload: Workload, connection: socket.socket) -> None:
-    """Serve the one job that comes through `connection`, in a process that was forked for it.
+def supervise(workload: Workload, sandbox: Sandbox, connection: socket.socket) -> None:
+    """Serve the jobs that come through `connection`, one at a time, in a process that was forked for it.
 
-    It says its own process id first, in case that it must be ended from outside. The reply's header says how the candidate's
-    process ended: `cause` ("exit", "timeout", "memory", "output"), `code` (its exit code, or minus the signal's number),
-    `seconds`, `tail` (the end of what it printed), `oom` (the kernel ended a process for want of memory meanwhile, or the
-    process had gone past its limit). The body is what the process wrote as its result, unread. Where the other side goes away,
-    the candidate is ended and nothing is replied.
+    It says its own process id first, in case that it must be ended from outside. A reply's header says how the candidate's
+    process ended: `cause` ("exit", "timeout", "cpu", "memory", "threads", "output", "error"), `code` (its exit code, or minus the
+    signal's number), `seconds`, `tail` (the end of what it printed), `oom` (the kernel ended a process for want of memory
+    meanwhile, or the process had gone past its limit). The body is what the process wrote as its result, unread. Where the
+    other side goes away, the candidate is ended and nothing is replied.
+
+    Raises:
+        EOFError: The other side went away.
+        OSError: The sandbox could not be entered.
     """
-    if sys.platform == "linux":
-        child.set_process_option(_SUBREAPER, 1)  # orphans of the candidate come to this process
+    set_subreaper()  # orphans of the candidate come to this process
     wake = wake_on_child()
+    helpers = sandbox.enter()
     send(connection, {"pid": os.getpid()})
-    header, text = receive(connection, _JOB_LIMIT)
-    limits = child.Limits.read(header["limits"])
-    job = Job(header["candidate"], text.decode(), header["seed"], tuple(header["splits"]), header["train"])
-    watch = _Watch(workload, job, limits, connection, wake)
-    verdict = watch.run()
-    if verdict is not None:
+    while True:
+        order = Order.receive(connection)
+        watch = _Watch(workload, order, sandbox, connection, wake, helpers)
+        verdict = watch.run()
+        if verdict is None:
+            return
         send(connection, verdict, watch.result)
 
 
 class _Watch:
     """One candidate's process from fork to end."""
 
-    def __init__(self, workload: Workload, job: Job, limits: child.Limits, connection: socket.socket, wake: int) -> None:
-        self._workload, self._job, self._limits = workload, job, limits
-        self._connection, self._wake = connection, wake
+    def __init__(
+        self,
+        workload: Workload,
+        order: Order,
+        sandbox: Sandbox,
+        connection: socket.socket,
+        wake: int,
+        helpers: Collection[int] = (),
+    ) -> None:
+        self._workload, self._order, self._sandbox = workload, order, sandbox
+        self._connection, self._wake, self._helpers = connection, wake, helpers
+        self._limits = order.limits
         self.result = bytearray()
         self._tail = bytearray()
+        self._printed = 0
+        self._usage: Any = None
 
     def run(self) -> dict[str, Any] | None:
         """Return the reply's header, or None where nobody waits for it any more."""
@@ -69,7 +89,7 @@ class _Watch:
         cause = self._until_it_ends(began + self._limits.timeout_seconds)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._child, signal.SIGKILL)
-        end_all(self._wake, self._collect)
+        end_all(self._wake, self._collect, self._helpers)
         seconds = time.monotonic() - began
         if cause == "gone":
             return None
@@ -77,15 +97,28 @@ class _Watch:
             cause = "output" if len(self.result) > self._most else cause
         while self._take(self._output_pipe, self._tail) > 0:
             del self._tail[:-_TAIL]
+        for pipe in (self._result_pipe, self._output_pipe):
+            os.close(pipe)
+        return self._verdict(cause, seconds, kernel_killed=_kernel_kills() > kills)
+
+    def _verdict(self, cause: str, seconds: float, *, kernel_killed: bool) -> dict[str, Any]:
+        begun = self.result[:1] == child.CONFINED
+        del self.result[:1]
+        usage, limit = self._usage, self._limits.cpu_seconds
+        killed = self._code in (-signal.SIGKILL, -signal.SIGXCPU)
+        if cause == "exit" and not begun and not killed:
+            cause = "error"
+        elif cause == "exit" and killed and limit and usage.ru_utime + usage.ru_stime > limit - _CPU_SLACK_SECONDS:
+            cause = "cpu"
         if cause != "exit":
             self.result.clear()
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1024 if sys.platform == "linux" else 1)
+        peak = usage.ru_maxrss * (1024 if sys.platform == "linux" else 1) if usage else 0
         return {
             "cause": cause,
             "code": self._code,
             "seconds": seconds,
             "tail": self._tail.decode(errors="replace"),
-            "oom": _kernel_kills() > kills or peak > self._limits.memory_bytes,
+            "oom": kernel_killed or peak > self._limits.memory_bytes,
         }
 
     @property
@@ -99,15 +132,17 @@ class _Watch:
         if sys.platform == "linux":
             with contextlib.suppress(OSError):
                 fcntl.fcntl(result, fcntl.F_SETPIPE_SZ, 1 << 20)  # a usual result fits: the candidate need not wait for us
-        supervisor = os.getpid()
         self._code: int | None = None
         self._child = os.fork()
         if self._child == 0:
             code = 1
             try:
-                code = child.run(self._workload, self._job, self._limits, result, output, supervisor)
+                code = child.run(self._workload, self._order, self._limits, self._sandbox, result, output)
+            except OSError:
+                os.write(output, traceback.format_exc(limit=-1).encode())
             finally:
                 os._exit(code)  # no clean-up and no exit handlers: they are the zygote's
+        self._order.close()
         for pipe in (result, output):
             os.close(pipe)
         for pipe in (self._result_pipe, self._output_pipe):
@@ -126,12 +161,14 @@ class _Watch:
                 if pipe in ready and self._take(pipe, kept) == 0:
                     poll.unregister(pipe)
             del self._tail[:-_TAIL]
-            if len(self.result) > self._most:
+            if len(self.result) > self._most or self._printed > self._limits.output_bytes:
                 return "output"
             if self._wake in ready and self._ended():
                 return "exit"
             if resident([self._child, *descendants(self._child)]) > self._limits.memory_bytes:
                 return "memory"
+            if _threads(self._child) > _MOST_THREADS * self._limits.threads:
+                return "threads"
         return "timeout"
 
     def _take(self, pipe: int, kept: bytearray) -> int:
@@ -141,6 +178,8 @@ class _Watch:
         except BlockingIOError:
             return -1
         kept += chunk
+        if pipe == self._output_pipe:
+            self._printed += len(chunk)
         return len(chunk)
 
     def _ended(self) -> bool:
@@ -148,9 +187,17 @@ class _Watch:
         drain(self._wake, self._collect)
         return self._code is not None
 
-    def _collect(self, pid: int, status: int) -> None:
+    def _collect(self, pid: int, status: int, usage: Any) -> None:
         if pid == self._child:
-            self._code = os.waitstatus_to_exitcode(status)
+            self._code, self._usage = os.waitstatus_to_exitcode(status), usage
+
+
+def set_subreaper() -> None:
+    """Make this process the parent of every orphan below it, where the system can."""
+    if sys.platform == "linux":
+        from nasmith.executors.sandbox import kernel
+
+        kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
 
 
 def wake_on_child() -> int:
@@ -165,28 +212,28 @@ def wake_on_child() -> int:
     return wake
 
 
-def drain(wake: int, on_exit: Callable[[int, int], None]) -> bool:
+def drain(wake: int, on_exit: Ended) -> bool:
     """Collect the children that have ended and quieten `wake`; False where no child is left at all."""
     with contextlib.suppress(BlockingIOError):
         os.read(wake, 4096)
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return False
         if pid == 0:
             return True
-        on_exit(pid, status)
+        on_exit(pid, status, usage)
 
 
-def end_all(wake: int, on_exit: Callable[[int, int], None], keep: Collection[int] = ()) -> None:
+def end_all(wake: int, on_exit: Ended, keep: Collection[int] = ()) -> None:
     """Kill every descendant of this process and collect it, orphans that came here included.
 
     What forks while it is being killed is found on the next look. Gives up after some seconds on what the kernel cannot end.
 
     Args:
         wake: From `wake_on_child`.
-        on_exit: Told the process id and status of every child that ended.
+        on_exit: Told of every child that ended.
         keep: Children that stay, with all that is below them.
     """
     deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -234,6 +281,12 @@ def _resident_elsewhere(pid: int) -> int:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0
+
+
+def _threads(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return len(os.listdir(f"/proc/{pid}/task"))
+    return 0
 
 
 def _children(pid: int) -> list[int]:

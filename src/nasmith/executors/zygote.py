@@ -1,4 +1,4 @@
-"""The program that is warm: it loads the workload once and forks a supervisor for every job.
+"""The program that is warm: it loads the workload once and forks a supervisor for every worker.
 
 Run as `python -P -m nasmith.executors.zygote DESCRIPTOR` by `Processes`, with a socket to it. It stays single-threaded, because
 only then is a fork safe, and it never runs a candidate's code itself. It ends when the other side of the socket does, and then
@@ -20,16 +20,17 @@ import time
 import traceback
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from nasmith.executors import child
-from nasmith.executors.supervisor import descendants, drain, end_all, resident, supervise, wake_on_child
+from nasmith.executors.sandbox.canary import try_out
+from nasmith.executors.sandbox.policy import Level, Sandbox
+from nasmith.executors.supervisor import descendants, drain, end_all, resident, set_subreaper, supervise, wake_on_child
 from nasmith.executors.wire import receive, send
 from nasmith.protocols import Workload
 
 __all__ = ["main"]
 
 _SETUP_LIMIT = 1 << 34
-_SUBREAPER = 36
 _MADV_COLLAPSE = 25
 _LARGE_PAGE = 1 << 21
 _PATIENCE_SECONDS = 10.0
@@ -42,11 +43,16 @@ def main(descriptor: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     control = socket.socket(fileno=descriptor)
     try:
-        workload = _load(control)
+        setup, data = receive(control, _SETUP_LIMIT)
+        sandbox = _make_sandbox(setup)
+        workload = _load(setup, data)
         threads = _threads()
         if threads > 1:
             raise RuntimeError(f"{threads} threads run after warm(), and a process with threads cannot be forked safely")
     except EOFError:
+        return
+    except _SandboxError as error:
+        send(control, {"ready": False, "sandbox": str(error)})
         return
     except Exception as error:  # noqa: BLE001 - whatever a task's code raises must reach the user, who waits elsewhere
         where = "".join(traceback.format_exception(error)[-2:]).strip()
@@ -56,14 +62,29 @@ def main(descriptor: int) -> None:
     gc.freeze()  # a collection in a child would write to every object, and so copy every page
     _use_large_pages()
     with contextlib.suppress(BrokenPipeError):  # nobody is there any more, which the next lines find out
-        send(control, {"ready": True, "resident_bytes": resident([os.getpid()])})
-    _serve(control, workload)
+        send(control, {"ready": True, "resident_bytes": resident([os.getpid()]), "layers": sandbox.layers})
+    _serve(control, workload, sandbox)
 
 
-def _load(control: socket.socket) -> Workload:
-    """Receive the workload and warm it. It comes from the process that started this one, so it may be a pickle."""
-    setup, data = receive(control, _SETUP_LIMIT)
-    sys.path[:] = setup["path"]
+class _SandboxError(Exception):
+    """The sandbox does not hold here."""
+
+
+def _make_sandbox(setup: dict[str, Any]) -> Sandbox:
+    """Make the sandbox and try it, before anything else: what cannot be held is not begun."""
+    sys.path[:] = setup["path"]  # hidden modules are looked for there
+    try:
+        sandbox = Sandbox(Level(setup["sandbox"]), setup["hidden"], setup["gpu"])
+        leaks = [] if sandbox.level is Level.OFF else try_out(sandbox)
+    except OSError as error:
+        raise _SandboxError(str(error)) from error
+    if leaks:
+        raise _SandboxError(f"a process in it could still {', '.join(leaks)}")
+    return sandbox
+
+
+def _load(setup: dict[str, Any], data: bytes | bytearray) -> Workload:
+    """Load the workload and warm it. It comes from the process that started this one, so it may be a pickle."""
     if setup["main"]:  # the workload is defined in the user's script: make its definitions under another name than __main__
         sys.modules["__nasmith_zygote__"] = sys.modules["__main__"]
         script = ModuleType("__main__")
@@ -93,9 +114,8 @@ def _use_large_pages() -> None:
                 madvise(start, end - start, _MADV_COLLAPSE)  # refused for a region, it changes nothing
 
 
-def _serve(control: socket.socket, workload: Workload) -> None:
-    if sys.platform == "linux":
-        child.set_process_option(_SUBREAPER, 1)  # what a supervisor that was killed leaves behind comes here
+def _serve(control: socket.socket, workload: Workload, sandbox: Sandbox) -> None:
+    set_subreaper()  # what a supervisor that was killed leaves behind comes here
     wake = wake_on_child()
     supervisors: set[int] = set()
     poll = select.poll()
@@ -104,23 +124,23 @@ def _serve(control: socket.socket, workload: Workload) -> None:
     while True:
         ready = {source for source, _ in poll.poll()}
         if wake in ready:
-            drain(wake, lambda pid, status: supervisors.discard(pid))
+            drain(wake, lambda pid, *_: supervisors.discard(pid))
             if descendants(os.getpid(), supervisors):
-                end_all(wake, lambda pid, status: supervisors.discard(pid), supervisors)
+                end_all(wake, lambda pid, *_: supervisors.discard(pid), supervisors)
         if control.fileno() in ready:
             byte, descriptors, _, _ = socket.recv_fds(control, 1, 1)
             if not byte:
                 break
             for descriptor in descriptors:
-                supervisors.add(_fork(workload, descriptor, control, wake))
+                supervisors.add(_fork(workload, sandbox, descriptor, control, wake))
         elif ready - {wake}:
             break
     _wait_for(supervisors, wake)
-    end_all(wake, lambda pid, status: None)
+    end_all(wake, lambda *_: None)
 
 
-def _fork(workload: Workload, descriptor: int, control: socket.socket, wake: int) -> int:
-    """Fork a supervisor for the job that comes through `descriptor`; return its process id."""
+def _fork(workload: Workload, sandbox: Sandbox, descriptor: int, control: socket.socket, wake: int) -> int:
+    """Fork a supervisor for the jobs that come through `descriptor`; return its process id."""
     if _threads() > 1:
         raise RuntimeError("a thread was started in the process that jobs are forked from")
     if (pid := os.fork()) > 0:
@@ -131,8 +151,8 @@ def _fork(workload: Workload, descriptor: int, control: socket.socket, wake: int
         control.close()
         os.close(wake)
         try:
-            supervise(workload, connection)
-        except EOFError:
+            supervise(workload, sandbox, connection)
+        except (EOFError, BrokenPipeError):
             pass
         except Exception as error:  # noqa: BLE001 - the supervisor's boundary: its own failure is told, as ours
             traceback.print_exc()
@@ -147,7 +167,7 @@ def _wait_for(supervisors: set[int], wake: int) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while supervisors and time.monotonic() < deadline:
         select.select([wake], [], [], deadline - time.monotonic())
-        drain(wake, lambda pid, status: supervisors.discard(pid))
+        drain(wake, lambda pid, *_: supervisors.discard(pid))
 
 
 def _parent() -> list[int]:

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["Rules", "build", "count_parameters", "is_running_statistic", "materialize", "screen"]
+__all__ = ["Rules", "build", "count_parameters", "is_running_statistic", "materialize", "restore", "screen"]
 
 _FILE_NAME = "<program>"
 _LONGEST_REASON = 300
@@ -132,6 +132,25 @@ def screen(text: str, rules: Rules) -> dict[str, float]:
             raise
     with torch.device("cpu"), torch.random.fork_rng(devices=[]):
         return _measure(build(text, rules.preamble), rules)
+
+
+def restore(text: str, rules: Rules, state: Mapping[str, torch.Tensor]) -> nn.Module:
+    """Build a program on the CPU and give it a trained state.
+
+    Args:
+        text: The program.
+        rules: What it keeps to.
+        state: Tensors by the names of the model's state dict.
+
+    Raises:
+        ValueError: The program does not build, or its state has other names or shapes.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = build(text, rules.preamble)
+        materialize(model, torch.zeros(_TRAIN_BATCH, *rules.input_shape))
+    with _Reasons("the trained state is not one of this program"):
+        model.load_state_dict(dict(state))
+    return model
 
 
 def _measure(model: nn.Module, rules: Rules) -> dict[str, float]:

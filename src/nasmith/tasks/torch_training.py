@@ -258,7 +258,7 @@ class _Watch:
         self.model.eval()
         with torch.no_grad():  # not inference_mode: a model may keep a tensor that it made here
             for name, x in self.inputs.items():
-                self.predictions.setdefault(name, []).append(self.model(x).argmax(1).to(torch.int16).cpu())
+                self.predictions.setdefault(name, []).append(_classes(self.model, x))
         self.model.train()
         if not self.keep_states:
             self.states.clear()
@@ -270,6 +270,18 @@ class _Watch:
         stop = self.recipe.early_stopping and early_stop(self.losses, planned=planned, classes=self.classes) is not None
         self.stopped = stop and len(self.losses) < planned
         return self.stopped
+
+
+def predict(model: nn.Module, inputs: Mapping[str, torch.Tensor], recipe: Recipe) -> dict[str, np.ndarray]:
+    """Predict as `train` does at an evaluation point: int16 (1, m) for each input set, by name."""
+    device = torch.device(resolve_device(recipe.device))
+    model.to(device).eval()
+    with torch.no_grad(), _process_settings(recipe.threads):
+        return {name: _classes(model, x.to(device)).numpy()[None] for name, x in inputs.items()}
+
+
+def _classes(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return model(x).argmax(1).to(torch.int16).cpu()  # type: ignore[no-any-return]
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from nasmith.errors import ConfigError
+from nasmith.protocols import Data
 from nasmith.tasks.mnist1d import data
 from nasmith.tasks.mnist1d.workload import Mnist1dWorkload
 from nasmith.types import Description, Objective, Outcome, Purpose
@@ -19,6 +21,7 @@ __all__ = ["Mnist1d"]
 
 _SEEDS = files("nasmith.tasks.mnist1d") / "seeds"
 _PREAMBLE = "preamble.py"
+_TOLERANCE = 0.02  # share of inputs on which two runs of one model may differ by rounding
 
 _EXAMPLE = """\
 import torch
@@ -120,11 +123,10 @@ class Mnist1d:
         }
 
     def workload(self) -> Mnist1dWorkload:
-        """Training data, and inputs to predict; loads or generates the data on first use."""
+        """How programs are checked and trained."""
         from nasmith.tasks.torch_programs import Rules
         from nasmith.tasks.torch_training import Recipe
 
-        splits = self._splits
         recipe = Recipe(
             steps=self.steps,
             batch_size=self.batch_size,
@@ -136,15 +138,21 @@ class Mnist1d:
             device=self.device,
         )
         rules = Rules(_preamble(), (data.LENGTH,), data.CLASSES, self.max_params)
-        return Mnist1dWorkload(rules, recipe, splits.x, splits.y, {"val": splits.val_x, "test": splits.test_x})
+        return Mnist1dWorkload(rules, recipe)
 
-    def score(self, outcome: Outcome, purpose: Purpose) -> Mapping[str, float]:
-        """Metrics of a training, from predictions and state that are checked, and labels that the worker never had.
+    def data(self) -> Data:
+        """Training data, and inputs to predict; loads or generates the data on first use."""
+        splits = self._splits
+        return {"train": {"x": splits.x, "y": splits.y}, "val": {"x": splits.val_x}, "test": {"x": splits.test_x}}
+
+    def score(self, outcome: Outcome, examined: Outcome, purpose: Purpose) -> Mapping[str, float]:
+        """Metrics of a training, from predictions and state that are checked, and labels that no worker ever had.
 
         Returns:
             val_error: 1 - the best validation accuracy over the evaluation points, 0 to 1.
             params: Numbers in the returned state, as `torch_programs.count_parameters` counts them; tied weights count once.
-            flops, train_seconds: As the worker measured them, where it did.
+            flops: As the process that examined the program measured them.
+            train_seconds: Of the whole job where the worker says more than that.
             best_point: For "verify", the evaluation point with the best validation accuracy (the first of equals), from 0.
             test_error: For "verify", the test error at that point.
 
@@ -157,15 +165,27 @@ class Mnist1d:
         if params > self.max_params:  # a program may build another model than the one that was screened
             raise ValueError(f"the trained model has {params:,} parameters; at most {self.max_params:,} are allowed")
         metrics = {"val_error": float(val[best]), "params": float(params)}
-        for fact in ("flops", "train_seconds", "early_stopped", "diverged"):
-            if fact in outcome.facts:
-                metrics[fact] = float(outcome.facts[fact])
+        if "flops" in examined.facts:
+            metrics["flops"] = float(examined.facts["flops"])
+        if "train_seconds" in outcome.facts:
+            metrics["train_seconds"] = min(float(outcome.facts["train_seconds"]), outcome.seconds or math.inf)
+        metrics |= {fact: float(outcome.facts[fact]) for fact in ("early_stopped", "diverged") if fact in outcome.facts}
         if purpose == "verify":
-            test = self._errors(outcome, "test", self._splits.test_y)
-            if test.shape != val.shape:
-                raise ValueError(f"predictions/test has {len(test)} points and predictions/val {len(val)}")
-            metrics |= {"test_error": float(test[best]), "best_point": float(best)}
+            self._compare(outcome, examined, best)
+            test = self._errors(examined, "test", self._splits.test_y)
+            metrics |= {"test_error": float(test[0]), "best_point": float(best)}
         return metrics
+
+    def _compare(self, outcome: Outcome, examined: Outcome, best: int) -> None:
+        """Raise ValueError where the trained weights predict something else in a process that did not train them."""
+        self._errors(examined, "val", self._splits.val_y)
+        claimed, found = outcome.arrays["predictions/val"][best], examined.arrays["predictions/val"][0]
+        share = float((claimed != found).mean())
+        if share > _TOLERANCE:
+            raise ValueError(
+                f"from its source and its weights alone, the model predicts another class for {share:.0%} of the validation "
+                "inputs than it did in the process that trained it"
+            )
 
     def fitness(self, metrics: Mapping[str, float]) -> float:
         """-(params * val_error); higher is better, 0 at best."""

@@ -1,13 +1,16 @@
 """The part of MNIST-1D that meets candidates' code: screens and trains programs.
 
-It holds no label that a model is scored on.
+It holds no data: a job brings what it may see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from nasmith.protocols import Data
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,16 +30,18 @@ class Mnist1dWorkload:
     Attributes:
         rules: What a program must keep to.
         recipe: How it is trained.
-        x: Inputs to train on, float32 (n, 40).
-        y: Their labels, int64 (n,).
-        inputs: Inputs to predict by split ("val", "test"), float32 (m, 40); without labels.
     """
 
     rules: Rules
     recipe: Recipe
-    x: np.ndarray = field(repr=False)
-    y: np.ndarray = field(repr=False)
-    inputs: Mapping[str, np.ndarray] = field(repr=False)
+
+    hidden_modules = ("mnist1d",)  # generates the data, labels included, from seeds that are no secret
+
+    @property
+    def gpu(self) -> bool:
+        """Whether models are trained on a GPU; "auto" takes one where its driver is."""
+        device = self.recipe.device
+        return device.startswith("cuda") or (device == "auto" and Path("/dev/nvidiactl").exists())
 
     def warm(self) -> None:
         """Import all that a job needs, the optimiser's late imports too, in a process that stays single-threaded.
@@ -60,13 +65,14 @@ class Mnist1dWorkload:
 
         return screen(text, self.rules)
 
-    def fit(self, text: str, seed: int, splits: Sequence[str]) -> tuple[Mapping[str, np.ndarray], Mapping[str, float]]:
-        """Train a program and predict `splits` at each evaluation point.
+    def fit(
+        self, text: str, seed: int, data: Data, *, every_state: bool = False
+    ) -> tuple[Mapping[str, np.ndarray], Mapping[str, float]]:
+        """Train a program on `data["train"]` (x, float32 (n, 40); y, int64 (n,)) and predict the other splits at each point.
 
         Returns:
             Arrays: `predictions/<split>`, int16 (points, m), the predicted classes; `state/<point>/<name>`, the model's state
-            at the last point, or at every point where the test set is asked for (a verification exports the best one's);
-            `train_loss`, float32 (points,), for study.
+            at the last point, or at every point; `train_loss`, float32 (points,), for study.
             Facts: those of `torch_training.Trained`; `screen` measures the others.
 
         Raises:
@@ -78,22 +84,38 @@ class Mnist1dWorkload:
         from nasmith.tasks.torch_programs import build, materialize
         from nasmith.tasks.torch_training import train
 
-        x = torch.from_numpy(self.x)
+        x, y = (torch.from_numpy(data["train"][name]) for name in ("x", "y"))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = build(text, self.rules.preamble)
             materialize(model, x[:2])
-            trained = train(
-                model,
-                x,
-                torch.from_numpy(self.y),
-                {split: torch.from_numpy(self.inputs[split]) for split in splits},
-                self.recipe,
-                seed=seed,
-                keep_states="test" in splits,
-            )
+            trained = train(model, x, y, _inputs(data), self.recipe, seed=seed, keep_states=every_state)
         arrays: dict[str, Any] = {f"predictions/{split}": rows for split, rows in trained.predictions.items()}
         for point, state in trained.states.items():
             arrays.update({f"state/{point}/{name}": value for name, value in state.items()})
         arrays["train_loss"] = np.array(trained.losses, dtype=np.float32)
         return arrays, trained.facts
+
+    def examine(
+        self, text: str, state: Mapping[str, np.ndarray], data: Data
+    ) -> tuple[Mapping[str, np.ndarray], Mapping[str, float]]:
+        """Measure a program again, give it its trained state, and predict: `predictions/<split>`, int16 (1, m).
+
+        Raises:
+            ValueError: The program does not build, or the state is not its own.
+        """
+        import torch
+
+        from nasmith.tasks.torch_programs import restore
+        from nasmith.tasks.torch_training import predict
+
+        facts = self.screen(text)
+        model = restore(text, self.rules, {name: torch.from_numpy(value) for name, value in state.items()})
+        rows = predict(model, _inputs(data), self.recipe)
+        return {f"predictions/{split}": row for split, row in rows.items()}, facts
+
+
+def _inputs(data: Data) -> dict[str, Any]:
+    import torch
+
+    return {split: torch.from_numpy(part["x"]) for split, part in data.items() if split != "train"}

@@ -1,0 +1,131 @@
+"""Tries whether a sandbox holds, by doing what it must forbid: asking the system what it has is not enough.
+
+A process that is confined like a candidate's tries each forbidden thing. One that is not confined tries the same beforehand,
+so that a refusal proves something.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from nasmith.executors.sandbox.limits import Limits
+from nasmith.executors.sandbox.policy import Level, Sandbox
+
+__all__ = ["ATTEMPTS", "try_out"]
+
+_SECRET = "/etc/passwd"
+_LIMITS = Limits(timeout_seconds=10, memory_bytes=1 << 30, output_bytes=1 << 20, threads=1)
+
+
+def _read_a_file() -> None:
+    Path(_SECRET).read_bytes()
+
+
+def _read_the_parents_environment() -> None:
+    os.close(os.open(f"/proc/{os.getppid() or 1}/environ", os.O_RDONLY))
+
+
+def _write_a_file() -> None:
+    with tempfile.TemporaryFile():
+        pass
+
+
+def _change_a_files_mode() -> None:
+    mine = Path(__file__)
+    os.chmod(mine, mine.stat().st_mode)  # noqa: PTH101 - the call itself is what is tried
+
+
+def _open_a_connection() -> None:
+    socket.socket(socket.AF_INET, socket.SOCK_STREAM).close()
+
+
+def _start_a_process() -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def _signal_another_process() -> None:
+    os.kill(os.getppid() or 1, 0)
+
+
+ATTEMPTS: dict[str, Callable[[], None]] = {
+    "read files outside the libraries": _read_a_file,
+    "read the parent's environment": _read_the_parents_environment,
+    "write files": _write_a_file,
+    "change files' modes": _change_a_files_mode,
+    "open network connections": _open_a_connection,
+    "start processes": _start_a_process,
+    "signal other processes": _signal_another_process,
+}
+"""What the canary tries, by what a person would call it."""
+
+
+def try_out(sandbox: Sandbox) -> list[str]:
+    """Return what a confined process could do although it must not; empty where the sandbox holds.
+
+    Costs two forks of this process, which must be single-threaded.
+
+    Raises:
+        OSError: The sandbox could not be put on.
+    """
+    if sandbox.level is Level.OFF:
+        return list(ATTEMPTS)
+    report, there = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(report)
+            _supervise(sandbox, there)
+        finally:
+            os._exit(1)
+    os.close(there)
+    with os.fdopen(report, "rb") as lines:
+        text = lines.read().decode(errors="replace")
+    os.waitpid(pid, 0)
+    done, _, rest = text.partition("\n")
+    if done != "confined":
+        raise OSError(done or "the process that tries the sandbox died")
+    results = rest.splitlines()
+    if not results or results[-1] != "end":
+        raise OSError("the process that tries the sandbox was ended before it had tried everything")
+    return results[:-1]
+
+
+def _supervise(sandbox: Sandbox, there: int) -> None:
+    """Do as a supervisor does, for one child that tries everything."""
+    try:
+        sandbox.enter()
+    except OSError as error:
+        os.write(there, f"{error}\n".encode())
+        return
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _confined(sandbox, there)
+        finally:
+            os._exit(1)
+    os.close(there)
+    os.waitpid(pid, 0)
+
+
+def _confined(sandbox: Sandbox, there: int) -> None:
+    signal.set_wakeup_fd(-1)
+    try:
+        sandbox.confine(_LIMITS, keep=[there])
+    except OSError as error:
+        os.write(there, f"{error}\n".encode())
+        return
+    os.write(there, b"confined\n")
+    for name, attempt in ATTEMPTS.items():
+        with contextlib.suppress(OSError):
+            attempt()
+            os.write(there, f"{name}\n".encode())
+    os.write(there, b"end\n")
