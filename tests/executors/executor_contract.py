@@ -22,7 +22,7 @@ class ExecutorContract:
     @pytest.fixture
     def executor(self) -> Iterator[Executor]:
         executor = self.make()
-        executor.start(Python())
+        executor.start(Python(), {split: {"x": np.ones(3)} for split in ("train", "val", "test")})
         yield executor
         executor.close()
 
@@ -53,12 +53,26 @@ class ExecutorContract:
         assert array.base is None
 
     def test_seed_and_splits_reach_the_training(self, executor: Executor) -> None:
-        outcome = self.run(executor, "facts['seed'] = seed\nfor s in splits: arrays[s] = np.ones(1)", splits=("val", "test"))
+        outcome = self.run(executor, "facts['seed'] = seed\nfor s in splits: arrays[s] = data[s]['x']", splits=("val", "test"))
         assert outcome.facts["seed"] == 3
-        assert list(outcome.arrays) == ["val", "test"]
+        assert {name: array.tolist() for name, array in outcome.arrays.items()} == {"val": [1, 1, 1], "test": [1, 1, 1]}
+
+    def test_data_that_a_job_does_not_name_is_not_there(self, executor: Executor) -> None:
+        assert list(self.run(executor, "for s in splits: arrays[s] = np.ones(1)").arrays) == ["train", "val"]
+
+    def test_what_a_program_does_to_its_data_is_gone_with_it(self, executor: Executor) -> None:
+        assert self.run(executor, "data['val']['x'][:] = 7\narrays['x'] = data['val']['x']").arrays["x"][0] == 7
+        if executor.slots > 1:  # a process of its own
+            assert self.run(executor, "arrays['x'] = data['val']['x']").arrays["x"][0] == 1
+
+    def test_a_trained_state_reaches_the_examination(self, executor: Executor) -> None:
+        state = {"weight": np.arange(4, dtype=np.float32).reshape(2, 2)}
+        outcome = self.run(executor, "facts['sum'] = state['weight'].sum()", action="examine", state=state, splits=("test",))
+        assert (outcome.status, outcome.facts) == (Status.OK, {"screened": 1, "sum": 6})
+        assert list(outcome.arrays) == ["test"]
 
     def test_without_training_only_the_screen_runs(self, executor: Executor) -> None:
-        outcome = self.run(executor, "facts['params'] = 2\n-----\nraise RuntimeError", train=False)
+        outcome = self.run(executor, "facts['params'] = 2\n-----\nraise RuntimeError", action="screen")
         assert (outcome.status, dict(outcome.arrays)) == (Status.OK, {})
         assert outcome.facts["params"] == 2
 

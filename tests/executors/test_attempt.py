@@ -20,26 +20,31 @@ from nasmith.types import Job, Outcome, Status
 )
 @pytest.mark.parametrize("where", ["", "\n-----\n"])
 def test_every_way_to_say_that_memory_ran_out_is_oom(raised: str, where: str) -> None:
-    assert attempt(Python(), Job(1, f"raise {raised}{where}", 0)).status is Status.OOM
+    assert attempt(Python(), Job(1, f"raise {raised}{where}", 0), {}).status is Status.OOM
 
 
 def test_a_program_that_speaks_of_memory_is_not_out_of_memory() -> None:
-    assert attempt(Python(), Job(1, "raise KeyError('out of memory')", 0)).status is Status.FAILED
+    assert attempt(Python(), Job(1, "raise KeyError('out of memory')", 0), {}).status is Status.FAILED
 
 
 def test_ctrl_c_is_not_a_candidates_failure() -> None:
     with pytest.raises(KeyboardInterrupt):
-        attempt(Python(), Job(1, "raise KeyboardInterrupt", 0))
+        attempt(Python(), Job(1, "raise KeyboardInterrupt", 0), {})
 
 
-def test_the_line_is_the_innermost_of_the_program_not_of_a_library() -> None:
-    outcome = attempt(Python(), Job(1, "def inner():\n    return np.ones(2).reshape(3)\ninner()", 0))
-    assert outcome.message.endswith("line 2: return np.ones(2).reshape(3)")
+def test_the_traceback_is_the_programs_own_lines_and_no_librarys() -> None:
+    outcome = attempt(Python(), Job(1, "def inner():\n    return np.ones(2).reshape(3)\ninner()", 0), {})
+    assert outcome.message.splitlines()[1:] == ["  line 3: inner()", "  line 2 in inner: return np.ones(2).reshape(3)"]
+
+
+def test_a_long_traceback_keeps_its_last_lines() -> None:
+    outcome = attempt(Python(), Job(1, "def f(n):\n    return f(n - 1) if n else 1 / 0\nf(50)", 0), {})
+    assert outcome.message.splitlines()[1:] == ["  line 2 in f: return f(n - 1) if n else 1 / 0"] * 3
 
 
 def test_an_exception_that_cannot_say_what_it_is_still_has_its_type() -> None:
     text = "class Odd(Exception):\n    def __str__(self): raise RuntimeError\nraise Odd"
-    assert attempt(Python(), Job(1, text, 0)).message.startswith("Odd: (its message cannot be read)")
+    assert attempt(Python(), Job(1, text, 0), {}).message.startswith("Odd: (its message cannot be read)")
 
 
 def test_a_private_exception_gives_only_its_words() -> None:

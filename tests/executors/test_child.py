@@ -5,19 +5,20 @@ import resource
 from collections.abc import Iterator
 
 import pytest
-from executor_workloads import Python
+from executor_workloads import Python, holds
 
-from nasmith.executors.child import Limits
 from nasmith.executors.processes import Processes
 from nasmith.types import Job, Outcome, Status
 
 
-@pytest.fixture(scope="module")
-def executor() -> Iterator[Processes]:
+@pytest.fixture(scope="module", params=["strict", "off"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Processes]:
+    if request.param == "strict" and not holds():
+        pytest.skip("the sandbox cannot hold here")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_API_KEY", "secret")
         patch.setenv("NASMITH_CACHE", "/somewhere")
-        executor = Processes(workers=1, timeout_seconds=20, memory_mb=400, output_mb=2)
+        executor = Processes(workers=1, sandbox=request.param, timeout_seconds=20, memory_mb=400, output_mb=2)
         executor.start(Python())
     yield executor
     executor.close()
@@ -27,11 +28,6 @@ def run(executor: Processes, text: str) -> Outcome:
     outcome = executor.submit(Job(1, text, 0)).result(timeout=60)
     assert outcome.status is Status.OK, outcome.message
     return outcome
-
-
-def test_limits_survive_the_journey() -> None:
-    limits = Limits(1.5, 10, 20, 2)
-    assert Limits.read(limits.plain()) == limits
 
 
 def test_a_candidate_has_no_descriptor_but_its_pipes(executor: Processes) -> None:
@@ -44,28 +40,30 @@ def test_standard_input_is_empty(executor: Processes) -> None:
 
 
 def test_it_is_the_leader_of_a_session_of_its_own(executor: Processes) -> None:
-    facts = run(executor, "import os\nfacts['alone'] = os.getsid(0) == os.getpid() == os.getpgid(0)").facts
-    assert facts["alone"] == 1
+    if executor.sandbox == "off":  # the sandbox does not answer this question
+        facts = run(executor, "import os\nfacts['alone'] = os.getsid(0) == os.getpid() == os.getpgid(0)").facts
+        assert facts["alone"] == 1
 
 
 def test_variables_that_python_does_not_need_stay_behind(executor: Processes) -> None:
     text = (
-        "import os\nfacts['key'] = 'OPENAI_API_KEY' in os.environ\nfacts['cache'] = os.environ['NASMITH_CACHE'] == '/somewhere'"
+        "import os\nfacts['key'] = 'OPENAI_API_KEY' in os.environ\nfacts['cache'] = os.environ.get('NASMITH_CACHE') == '/somewhere'"
     )
     facts = run(executor, text).facts
-    assert (facts["key"], facts["cache"]) == (0, 1)
+    assert (facts["key"], facts["cache"]) == (0, executor.sandbox == "off")  # in the sandbox there are none at all
 
 
 def test_files_and_core_dumps_are_limited(executor: Processes) -> None:
     text = "import resource\nfacts['file'], facts['core'] = (resource.getrlimit(k)[1] for k in (%d, %d))"
     facts = run(executor, text % (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)).facts
-    assert (facts["file"], facts["core"]) == (2_000_000, 0)
+    assert (facts["file"], facts["core"]) == (2_000_000 if executor.sandbox == "off" else 0, 0)
 
 
 def test_memory_that_is_reserved_but_never_touched_is_limited_too(executor: Processes) -> None:
     outcome = executor.submit(Job(1, "kept = np.empty(10**9, np.int8)", 0)).result(timeout=60)
     assert outcome.status is Status.OOM
-    assert run(executor, "kept = np.empty(5 * 10**8, np.int8)").status is Status.OK
+    most = 5 * 10**8 if executor.sandbox == "off" else 3 * 10**8  # outside, programs may reserve more than they use
+    assert run(executor, f"kept = np.empty({most}, np.int8)").status is Status.OK
 
 
 def test_files_of_the_user_are_not_where_it_runs(executor: Processes) -> None:
@@ -74,4 +72,5 @@ def test_files_of_the_user_are_not_where_it_runs(executor: Processes) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/oom_score_adj"), reason="needs Linux")  # noqa: PTH110
 def test_it_goes_first_when_the_machine_runs_out_of_memory(executor: Processes) -> None:
-    assert run(executor, "facts['score'] = int(open('/proc/self/oom_score_adj').read())").facts["score"] == 1000
+    if executor.sandbox == "off":  # the sandbox shows no /proc
+        assert run(executor, "facts['score'] = int(open('/proc/self/oom_score_adj').read())").facts["score"] == 1000

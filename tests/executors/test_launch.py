@@ -10,6 +10,7 @@ from executor_workloads import Python
 
 from nasmith.errors import NasmithError
 from nasmith.executors.launch import Setup, Zygote
+from nasmith.executors.sandbox.policy import Level
 
 
 class HoldsALock(Python):
@@ -19,14 +20,14 @@ class HoldsALock(Python):
 
 def test_a_workload_that_cannot_be_pickled_is_refused_with_its_name() -> None:
     with pytest.raises(NasmithError, match="HoldsALock cannot travel"):
-        Setup.of(HoldsALock())
+        Setup.of(HoldsALock(), Level.STRICT)
 
 
 def test_a_workload_from_an_interactive_session_is_refused_with_a_way_out() -> None:
     code = (
         "from nasmith.executors.launch import Setup\n"
         "class Mine: pass\n"
-        "try: Setup.of(Mine())\n"
+        "try: Setup.of(Mine(), 'off')\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -43,7 +44,7 @@ main = "a name that the worker process uses too"
 class Mine:
     def warm(self): self.warmed = 1
     def screen(self, text): return {{"warmed": self.warmed}}
-    def fit(self, text, seed, splits): return {{}}, {{}}
+    def fit(self, text, seed, data, *, every_state): return {{}}, {{}}
 
 def run():
     executor = Processes(workers=1)
@@ -70,7 +71,7 @@ def test_a_workload_may_live_in_the_users_script(tmp_path: Path, call: str, prin
 
 
 def test_a_zygote_becomes_warm_and_ends_when_it_is_closed() -> None:
-    zygote = Zygote(Setup.of(Python()))
+    zygote = Zygote(Setup.of(Python(), Level.STRICT))
     zygote.wait_until_warm()
     assert zygote.warm
     assert zygote.alive()
@@ -81,7 +82,7 @@ def test_a_zygote_becomes_warm_and_ends_when_it_is_closed() -> None:
 
 
 def test_a_zygote_that_was_killed_says_how_it_ended() -> None:
-    zygote = Zygote(Setup.of(Python()))
+    zygote = Zygote(Setup.of(Python(), Level.STRICT))
     zygote.kill()
     with pytest.raises((EOFError, OSError)):
         zygote.wait_until_warm()

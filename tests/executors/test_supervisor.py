@@ -19,10 +19,9 @@ sys.stdin.read()
 
 _LAST_STAND = """
 import os, time
-from nasmith.executors import child
-from nasmith.executors.supervisor import descendants, end_all, wake_on_child
+from nasmith.executors.supervisor import descendants, end_all, set_subreaper, wake_on_child
 
-child.set_process_option(36, 1)  # orphans come here
+set_subreaper()  # orphans come here
 wake = wake_on_child()
 read, write = os.pipe()
 if os.fork() == 0:
@@ -39,9 +38,9 @@ kept = os.fork()
 if kept == 0:
     time.sleep(1000)
 ended = []
-end_all(wake, lambda pid, status: ended.append(status), {kept})
+end_all(wake, lambda pid, status, usage: ended.append(status), {kept})
 left = descendants(os.getpid())
-end_all(wake, lambda pid, status: ended.append(status))
+end_all(wake, lambda pid, status, usage: ended.append(status))
 print(left == [kept], len(ended), descendants(os.getpid()))
 """
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import psutil
 from executor_workloads import Python, StartsAThread
 
-from nasmith.executors.child import Limits
+from nasmith.executors.order import Order
+from nasmith.executors.sandbox.limits import Limits
 from nasmith.executors.wire import receive, send, unpack_outcome
-from nasmith.types import Status
+from nasmith.types import Job, Status
 
 _LIMITS = Limits(timeout_seconds=60, memory_bytes=500_000_000, output_bytes=1_000_000, threads=1)
 
@@ -27,7 +28,7 @@ def zygote(workload: Python) -> Iterator[tuple[socket.socket, subprocess.Popen[b
     with subprocess.Popen(command, pass_fds=[there.fileno()], env=env) as process, here:  # `here` is closed first
         there.close()
         path = [str(Path(__file__).parent), *sys.path]
-        send(here, {"path": path, "main": ""}, pickle.dumps(workload))
+        send(here, {"path": path, "main": "", "sandbox": "off", "hidden": [], "gpu": False}, pickle.dumps(workload))
         yield here, process
 
 
@@ -36,9 +37,8 @@ def ask(control: socket.socket, text: str) -> socket.socket:
     mine, theirs = socket.socketpair()
     with theirs:
         socket.send_fds(control, [b"j"], [theirs.fileno()])
-    header = {"candidate": 1, "seed": 0, "splits": ["val"], "train": True, "limits": _LIMITS.plain()}
-    send(mine, header, text.encode())
     assert receive(mine, 0)[0]["pid"] > 0
+    Order.send(mine, Job(1, text, 0), _LIMITS, {})
     return mine
 
 
@@ -49,6 +49,8 @@ def test_it_serves_several_jobs_at_once() -> None:
         for n, talk in enumerate(talks):
             with talk:
                 verdict, result = receive(talk, 10**6)
+                Order.send(talk, Job(2, "facts['more'] = 1", 0), _LIMITS, {})
+                assert receive(talk, 10**6)[0]["cause"] == "exit"  # the same supervisor serves another
             assert (verdict["cause"], verdict["code"]) == ("exit", 0)
             outcome = unpack_outcome(result, 10**6)
             assert (outcome.status, outcome.facts["n"]) == (Status.OK, n)

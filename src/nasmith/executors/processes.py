@@ -301,7 +301,7 @@ class Processes:
     def _check(self, zygote: Zygote) -> None:
         if zygote.resident_bytes >= self._limits.memory_bytes:
             raise NasmithError(
-                f"memory_mb is {self._limits['memory_bytes'] / 1e6:g}, but the task's libraries and data alone take "
+                f"memory_mb is {self._limits.memory_bytes / 1e6:g}, but the task's libraries and data alone take "
                 f"{zygote.resident_bytes / 1e6:.0f} MB; allow more"
             )
 
@@ -331,6 +331,7 @@ def _judge(verdict: Mapping[str, Any], result: bytearray, limits: Limits) -> Out
         "memory": (Status.OOM, f"used more than {limits.memory_bytes / 1e6:g} MB of memory"),
         "threads": (Status.KILLED, "started too many threads"),
         "output": (Status.INVALID, f"wrote more than the {megabytes:g} MB that a result may take"),
+        "printed": (Status.INVALID, f"printed more than the {megabytes:g} MB that it may"),
     }
     seconds = float(verdict["seconds"])
     if cause in ends:

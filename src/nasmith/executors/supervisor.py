@@ -39,7 +39,7 @@ def supervise(workload: Workload, sandbox: Sandbox, connection: socket.socket) -
     """Serve the jobs that come through `connection`, one at a time, in a process that was forked for it.
 
     It says its own process id first, in case that it must be ended from outside. A reply's header says how the candidate's
-    process ended: `cause` ("exit", "timeout", "cpu", "memory", "threads", "output", "error"), `code` (its exit code, or minus the
+    process ended: `cause` ("exit", "timeout", "cpu", "memory", "threads", "output", "printed", "error"), `code` (its exit code, or minus the
     signal's number), `seconds`, `tail` (the end of what it printed), `oom` (the kernel ended a process for want of memory
     meanwhile, or the process had gone past its limit). The body is what the process wrote as its result, unread. Where the
     other side goes away, the candidate is ended and nothing is replied.
@@ -161,8 +161,10 @@ class _Watch:
                 if pipe in ready and self._take(pipe, kept) == 0:
                     poll.unregister(pipe)
             del self._tail[:-_TAIL]
-            if len(self.result) > self._most or self._printed > self._limits.output_bytes:
+            if len(self.result) > self._most:
                 return "output"
+            if self._printed > self._limits.output_bytes:
+                return "printed"
             if self._wake in ready and self._ended():
                 return "exit"
             if resident([self._child, *descendants(self._child)]) > self._limits.memory_bytes:
