@@ -39,8 +39,12 @@ class Nothing:
         """Accept everything."""
         return {}
 
-    def fit(self, text: str, seed: int, splits: Sequence[str]) -> tuple[Mapping[str, object], Mapping[str, float]]:
+    def fit(self, text: str, seed: int, data: Data) -> tuple[Mapping[str, object], Mapping[str, float]]:
         """Train nothing."""
+        return {}, {}
+
+    def examine(self, text: str, state: Mapping[str, object], data: Data) -> tuple[Mapping[str, object], Mapping[str, float]]:
+        """Look at nothing."""
         return {}, {}
 
 

@@ -126,7 +126,7 @@ class Judge:
     """
 
     def __init__(self, task: Mnist1d) -> None:
-        self.workload, self.task = task.workload(), task
+        self.workload, self.task, self.data = task.workload(), task, task.data()
         self.rules = Rules(task.describe().preamble, (40,), 10, task.max_params)
         self._products: dict[str, float | None] = {}
 
@@ -139,10 +139,12 @@ class Judge:
 
     def _train(self, text: str) -> float | None:
         try:
-            arrays, facts = self.workload.fit(text, 0, ("val",))
+            arrays, facts = self.workload.fit(text, 0, {split: self.data[split] for split in ("train", "val")})
+            trained = Outcome(Status.OK, arrays, facts)
+            arrays, facts = self.workload.examine(text, self.task.best_state(trained), {"val": self.data["val"]})
         except (ValueError, RuntimeError):
             return None
-        metrics = self.task.score(Outcome(Status.OK, arrays, facts), "search")
+        metrics = self.task.score(trained, Outcome(Status.OK, arrays, facts), "search")
         return metrics["params"] * metrics["val_error"] if metrics["val_error"] < 0.5 else None
 
     def __call__(self, arm: Arm, child: propose.Child, known: set[str], parents: Mapping[int, str]) -> None:

@@ -28,8 +28,11 @@ def test_the_same_request_gives_the_same_replies_and_tuning_changes_them(tmp_pat
 
 def test_the_toy_task_can_be_run_and_scored():
     task, executor = ToyTask(), Inline()
-    executor.start(task.workload())
-    outcome = executor.submit(Job(1, task.seeds()["wide"], 3, ("val", "test"))).result()
+    executor.start(task.workload(), task.data())
+    text = task.seeds()["wide"]
+    outcome = executor.submit(Job(1, text, 3)).result()
     assert outcome.status is Status.OK
-    assert task.score(outcome, "verify")["params"] == 90
+    examined = executor.submit(Job(1, text, 3, ("val", "test"), "examine", task.best_state(outcome))).result()
+    assert task.score(outcome, examined, "verify")["params"] == 90
+    assert examined.arrays["predictions/val"].tolist() == outcome.arrays["predictions/val"].tolist()
     assert executor.submit(Job(1, "def Model():\n    return 3", 3)).result().status is Status.INVALID

@@ -27,7 +27,12 @@ class Canned:
 
 
 def outcome(**arrays):
-    return Outcome(Status.OK, {"predictions/val": np.ones(4), "state/widths": np.ones(2), **arrays}, {"steps": 9.0}, 1.5)
+    arrays = {"predictions/val": np.ones(4), "state/widths": np.ones(2), "state/right": np.ones(()), **arrays}
+    return Outcome(Status.OK, arrays, {"params": 2.0, "steps": 9.0}, 1.5)
+
+
+def second(**facts):
+    return Outcome(Status.OK, {"predictions/test": np.zeros(4)}, {"params": 2.0, **facts}, 0.5)
 
 
 def run(executor, purpose="search"):
@@ -40,19 +45,62 @@ def run(executor, purpose="search"):
 
 
 def test_a_good_outcome_is_scored_here_and_carries_fitness():
-    evaluation = run(Canned(outcome()))
-    assert (evaluation.status, evaluation.seed, evaluation.fidelity, evaluation.seconds) == (Status.OK, 11, 9, 1.5)
+    evaluation = run(Canned(outcome(), second()))
+    assert (evaluation.status, evaluation.seed, evaluation.fidelity, evaluation.seconds) == (Status.OK, 11, 9, 2.0)
     assert evaluation.metrics == {"params": 2.0, "val_error": 0.0, "fitness": 0.0}
 
 
 def test_a_verification_asks_for_the_test_set_as_well():
-    executor = Canned(outcome(**{"predictions/test": np.zeros(4)}))
+    executor = Canned(outcome(), second())
     assert run(executor, "verify").metrics["test_error"] == 1.0
-    assert executor.jobs[0].splits == ("val", "test")
+    assert [(job.action, job.splits) for job in executor.jobs] == [("fit", ("train", "val")), ("examine", ("val", "test"))]
+
+
+def test_the_process_that_trains_never_has_the_test_set_and_the_one_that_examines_never_the_training_set():
+    executor = Canned(outcome(), second())
+    run(executor)
+    assert [job.splits for job in executor.jobs] == [("train", "val"), ("val",)]
+    assert executor.jobs[1].state.keys() == {"widths", "right"}
+
+
+def test_two_accounts_that_differ_are_invalid_with_the_difference():
+    evaluation = run(Canned(outcome(), second(params=3.0)))
+    assert (evaluation.status, evaluation.metrics) == (Status.INVALID, {})
+    assert "two measurements of params differ: 2 in the process that trained it, 3 in another one" in evaluation.message
+
+
+def test_a_candidate_that_fails_its_examination_has_that_status():
+    evaluation = run(Canned(outcome(), Outcome(Status.TIMEOUT, message="took longer than 3 s")))
+    assert (evaluation.status, evaluation.metrics) == (Status.TIMEOUT, {})
+    assert evaluation.message == "when it was examined after its training: took longer than 3 s"
+
+
+def test_a_training_that_returns_no_state_is_invalid():
+    trained = outcome()
+    del trained.arrays["state/right"]
+    evaluation = run(Canned(trained))
+    assert (evaluation.status, evaluation.message) == (Status.INVALID, "the worker returned no state/right")
+
+
+def test_a_stop_drops_what_has_not_begun_but_no_finished_training():
+    pending = [Future(), Future(), Future()]
+
+    class Waiting(Canned):
+        def submit(self, job):
+            self.jobs.append(job)
+            return pending[len(self.jobs) - 1]
+
+    trials = Trials(ToyTask(), Waiting(), lambda metrics: True)
+    trials.submit(CANDIDATE, 1)
+    pending[0].set_result(outcome())
+    assert list(trials.finished()) == []
+    trials.submit(CANDIDATE, 2)
+    trials.drop_waiting()
+    assert trials.futures == [pending[1]]  # the examination
 
 
 def test_what_the_strategy_does_not_accept_has_metrics_but_no_fitness():
-    evaluation = run(Canned(outcome(**{"predictions/val": np.zeros(4)})))
+    evaluation = run(Canned(outcome(**{"predictions/val": np.zeros(4)}), second()))
     assert (evaluation.status, evaluation.metrics) == (Status.OK, {"params": 2.0, "val_error": 1.0})
 
 
@@ -63,13 +111,13 @@ def test_only_ok_carries_metrics(status):
 
 
 def test_a_metric_that_is_not_finite_makes_the_candidate_invalid():
-    evaluation = run(Canned(outcome(**{"predictions/val": np.array([np.nan])})))
+    evaluation = run(Canned(outcome(**{"predictions/val": np.array([np.nan])}), second()))
     assert (evaluation.status, evaluation.metrics) == (Status.INVALID, {})
     assert "not finite" in evaluation.message
 
 
 def test_our_own_failure_is_tried_again_and_leaves_no_trace():
-    assert run(Canned(Outcome(Status.ERROR, message="lost"), Outcome(Status.ERROR), outcome())).status is Status.OK
+    assert run(Canned(Outcome(Status.ERROR, message="lost"), Outcome(Status.ERROR), outcome(), Outcome(Status.ERROR), second())).status is Status.OK
 
 
 def test_our_own_failure_three_times_stops_the_run_with_the_cause():

@@ -105,12 +105,10 @@ class Workload(Protocol):
             ValueError: The program cannot be accepted; the message is a reason that a person understands.
         """
 
-    def fit(
-        self, text: str, seed: int, data: Data, *, every_state: bool = False
-    ) -> tuple[Mapping[str, object], Mapping[str, float]]:
-        """Train the program on `data["train"]` and return (arrays, facts): predictions of the other splits and state, no score.
+    def fit(self, text: str, seed: int, data: Data) -> tuple[Mapping[str, object], Mapping[str, float]]:
+        """Train the program on `data["train"]` and return (arrays, facts): predictions of the other splits and states, no score.
 
-        With `every_state`, the state at every evaluation point is returned, not the last alone.
+        The state of every point that the task may choose as the best is among the arrays: only what a state proves counts.
         """
 
     def examine(self, text: str, state: Mapping[str, Any], data: Data) -> tuple[Mapping[str, object], Mapping[str, float]]:
@@ -148,8 +146,8 @@ class Task(Protocol):
 
         Args:
             outcome: Of the training.
-            examined: The second account, with the state that `best_state` gave; for a verification with predictions of "val"
-                and "test" by that state.
+            examined: The second account, with the state that `best_state` gave: predictions of "val" by that state, and for a
+                verification of "test".
             purpose: Why it was trained.
 
         Raises:

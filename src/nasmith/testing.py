@@ -34,9 +34,7 @@ class ToyWorkload:
         """Run the program and count its "parameters"."""
         return {"params": float(sum(_widths(text)))}
 
-    def fit(
-        self, text: str, seed: int, data: Data, *, every_state: bool = False
-    ) -> tuple[Mapping[str, object], Mapping[str, float]]:
+    def fit(self, text: str, seed: int, data: Data) -> tuple[Mapping[str, object], Mapping[str, float]]:
         """Predict 100 classes; the wider the network, the more of them are right."""
         import numpy as np
 
@@ -103,7 +101,10 @@ class ToyTask:
 
     def best_state(self, outcome: Outcome) -> Mapping[str, object]:
         """Return the widths, and what they have learnt."""
-        return {name: outcome.arrays[f"state/{name}"] for name in ("widths", "right")}
+        try:
+            return {name: outcome.arrays[f"state/{name}"] for name in ("widths", "right")}
+        except KeyError as error:
+            raise ValueError(f"the worker returned no {error.args[0]}") from error
 
 
 class ToyLM:

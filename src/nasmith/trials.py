@@ -1,7 +1,8 @@
 """Candidates on their way through the executor: training, second account, score, evaluation.
 
-A candidate that trained is examined in a process that did not train it: there it is measured again, from its source and the
-state that it returned, and for a verification it predicts the test set. The two accounts must agree.
+A candidate that trained is examined in a process that did not train it and has nothing to train on: there it is measured again,
+from its source and the best state that it returned, and predicts again; for a verification, the test set too. The two accounts
+must agree: what a program claims without its state proving it does not count.
 """
 
 from __future__ import annotations
@@ -52,9 +53,8 @@ class Trials:
         return list(self._out)
 
     def submit(self, candidate: Candidate, seed: int, purpose: Purpose = "search") -> None:
-        """Hand a candidate to the executor; a verification keeps what it needs to choose the best point."""
-        job = Job(candidate.id, candidate.text, seed, every_state=purpose == "verify")
-        self._submit(Trial(candidate, job, purpose))
+        """Hand a candidate to the executor."""
+        self._submit(Trial(candidate, Job(candidate.id, candidate.text, seed), purpose))
 
     def finished(self) -> Iterator[tuple[Trial, Outcome, Evaluation]]:
         """Take out what is done, judged; what is trained goes on to be examined. The outcome is that of the training.
@@ -75,7 +75,7 @@ class Trials:
                 yield trial, trial.trained or outcome, self._judge(trial, outcome)
 
     def _examination(self, trial: Trial, outcome: Outcome) -> Trial:
-        splits = ("val", "test") if trial.purpose == "verify" else ()
+        splits = ("val", "test") if trial.purpose == "verify" else ("val",)
         state = self._task.best_state(outcome)
         job = Job(trial.candidate.id, trial.candidate.text, trial.job.seed, splits, "examine", state)
         return replace(trial, job=job, attempt=0, trained=outcome)

@@ -269,7 +269,6 @@ class Job:
         action: "screen": only build and measure; "fit": screen, then train; "examine": measure the program again, with a
             trained state that it returned before.
         state: For "examine", NumPy arrays by parameter name.
-        every_state: For "fit", return the state at every evaluation point, not at the last alone.
     """
 
     candidate: int
@@ -278,7 +277,6 @@ class Job:
     splits: tuple[str, ...] = ("train", "val")
     action: Literal["screen", "fit", "examine"] = "fit"
     state: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    every_state: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,7 @@ class Python:
         exec(compile(above, "<program>", "exec"), names)
         return names["facts"]  # type: ignore[return-value]
 
-    def fit(
-        self, text: str, seed: int, data: Data, *, every_state: bool = False
-    ) -> tuple[Mapping[str, object], Mapping[str, float]]:
+    def fit(self, text: str, seed: int, data: Data) -> tuple[Mapping[str, object], Mapping[str, float]]:
         above, _, below = text.rpartition("-----\n")
         below = "\n" * above.count("\n") + ("\n" if above else "") + below
         names: dict[str, object] = {"np": np, "seed": seed, "splits": list(data), "data": data, "arrays": {}, "facts": {}}

@@ -44,7 +44,7 @@ main = "a name that the worker process uses too"
 class Mine:
     def warm(self): self.warmed = 1
     def screen(self, text): return {{"warmed": self.warmed}}
-    def fit(self, text, seed, data, *, every_state): return {{}}, {{}}
+    def fit(self, text, seed, data): return {{}}, {{}}
 
 def run():
     executor = Processes(workers=1)

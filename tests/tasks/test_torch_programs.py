@@ -124,9 +124,19 @@ def test_memory_errors_pass_unchanged():
 def test_frozen_weights_and_buffers_count_and_running_statistics_do_not():
     text = sequential("nn.BatchNorm1d(40)", "nn.Linear(40, 10).requires_grad_(False)")
     assert screen(text, RULES)["params"] == 80 + 410
-    assert is_running_statistic("0.running_var") and not is_running_statistic("running_variable")
-    assert count_parameters({"a": (3, 4), "b": (), "1.running_mean": (9,)}) == 13
+    layer = {"1.weight": (9,), "1.running_mean": (9,), "1.running_var": (9,), "1.num_batches_tracked": ()}
+    assert [is_running_statistic(name, layer) for name in layer] == [False, True, True, True]
+    assert count_parameters({"a": (3, 4), "b": (), **layer}) == 12 + 1 + 9
 
+
+def test_what_only_looks_like_a_running_statistic_counts():
+    text = sequential("Memory()", "nn.Linear(40, 10)").replace(
+        "def Model", "class Memory(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.register_buffer('running_mean', torch.ones(500))\n"
+        "        self.register_buffer('bits', torch.ones(100, dtype=torch.int64))\n"
+        "    def forward(self, x):\n        return x\n\n\ndef Model",
+    )  # fmt: skip
+    assert screen(text, RULES)["params"] == 410 + 600
 
 def test_a_shared_layer_counts_once():
     text = "def Model():\n    a = nn.LazyLinear(40)\n    return nn.Sequential(a, nn.ReLU(), a, nn.LazyLinear(10))\n"

@@ -39,7 +39,7 @@ def attempt(workload: Workload, job: Job, data: Data) -> Outcome:
             facts.update(workload.screen(job.text))
         if job.action == "fit":
             training = True
-            arrays, more = workload.fit(job.text, job.seed, data, every_state=job.every_state)
+            arrays, more = workload.fit(job.text, job.seed, data)
             facts.update(more)
     except SystemExit as error:
         return Outcome(Status.KILLED, facts=facts, message=f"called sys.exit({error.code!r})"[:_LINE_LENGTH])

@@ -47,7 +47,6 @@ class Order:
                 "candidate": job.candidate,
                 "seed": job.seed,
                 "action": job.action,
-                "every_state": job.every_state,
                 "limits": limits.plain(),
                 "splits": [split for split in job.splits if split in data],
                 "bundles": [part.entries for part in parts],
@@ -74,9 +73,7 @@ class Order:
             if not byte or len(descriptors) != len(bundles):
                 raise EOFError("the other side closed")
         parts = list(zip(descriptors, bundles, strict=True))
-        job = Job(
-            header["candidate"], text.decode(), header["seed"], tuple(splits), header["action"], every_state=header["every_state"]
-        )
+        job = Job(header["candidate"], text.decode(), header["seed"], tuple(splits), header["action"])
         data = dict(zip(splits, parts, strict=False))
         return cls(job, Limits.read(header["limits"]), data, parts[-1] if len(parts) > len(splits) else None)
 

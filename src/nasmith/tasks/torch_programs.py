@@ -6,6 +6,7 @@ All that can go wrong in such a text becomes a `ValueError` with the reason and,
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -185,7 +186,7 @@ def _check_parameters(model: nn.Module, rules: Rules) -> int:
         for name, tensor in model.state_dict(keep_vars=True).items()
         if isinstance(tensor, torch.Tensor) and not is_lazy(tensor)
     }
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.values() if tensor.is_floating_point()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.values()}
     params = count_parameters(shapes)
     if params > rules.max_params:
         raise _RejectedError(f"has {params:,} parameters; at most {rules.max_params:,} are allowed")
@@ -195,24 +196,26 @@ def _check_parameters(model: nn.Module, rules: Rules) -> int:
 
 
 def count_parameters(shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """Count the numbers that a trained model is made of, from the shapes of its floating-point state.
+    """Count the numbers that a trained model is made of, from the shapes of its state.
 
-    Everything counts (frozen weights and floating-point buffers too) but the running mean and variance of normalisation layers,
-    which the literature does not call parameters.
+    Everything counts (frozen weights and buffers of any type too, because a model can keep what it learnt there) but the
+    running mean and variance of normalisation layers, which the literature does not call parameters.
     """
-    total = 0
-    for name, shape in shapes.items():
-        if not is_running_statistic(name):
-            size = 1
-            for length in shape:
-                size *= length
-            total += size
-    return total
+    return sum(math.prod(shape) for name, shape in shapes.items() if not is_running_statistic(name, shapes))
 
 
-def is_running_statistic(name: str) -> bool:
-    """Whether a state entry of this name is the running mean or variance of a normalisation layer."""
-    return name.rpartition(".")[2] in {"running_mean", "running_var"}
+def is_running_statistic(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a state entry is a running statistic of a normalisation layer, by its name and its neighbours.
+
+    A vector counts as one only beside the layer's other statistics and a weight of the same length.
+    """
+    layer, dot, kind = name.rpartition(".")
+    if kind not in {"running_mean", "running_var", "num_batches_tracked"}:
+        return False
+    weight, mean, var, count = (
+        shapes.get(f"{layer}{dot}{part}") for part in ("weight", "running_mean", "running_var", "num_batches_tracked")
+    )
+    return count == () and weight is not None and len(weight) == 1 and mean == var == weight
 
 
 def _program_line(error: BaseException) -> int | None:

@@ -17,11 +17,12 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.optim.adamw import adamw
+from torch.utils.flop_counter import FlopCounterMode
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Recipe", "Trained", "early_stop", "resolve_device", "train"]
+__all__ = ["Recipe", "Trained", "early_stop", "predict", "resolve_device", "train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Trained:
 
     Attributes:
         predictions: For each input set, int16 (points, n): the class with the largest logit at each evaluation point.
-        states: State dicts as NumPy arrays by evaluation point: all of them, or the last alone.
+        states: State dicts as NumPy arrays by evaluation point.
         losses: Mean training loss before each evaluation point since the one before, in nats.
         facts: steps (done), train_seconds (evaluation included), train_loss (mean of the last interval, nats), early_stopped,
             diverged and graph (whether steps were replayed from a CUDA graph): 0 or 1.
@@ -89,7 +90,6 @@ def train(
     recipe: Recipe,
     *,
     seed: int,
-    keep_states: bool = False,
 ) -> Trained:
     """Train a classifier and predict `inputs` at each evaluation point.
 
@@ -102,7 +102,6 @@ def train(
         inputs: Sets to predict, each (m, ...), by name.
         recipe: How to train.
         seed: Of the order of the batches. The caller seeds what the model itself draws.
-        keep_states: Keep the state at every evaluation point, not at the last alone.
 
     Raises:
         ValueError: The loss was not finite before the first evaluation point.
@@ -111,7 +110,6 @@ def train(
     model.to(device).train()
     x, y = x.to(device), y.to(device)
     watch = _Watch(model, {name: value.to(device) for name, value in inputs.items()}, recipe, classes=int(y.max()) + 1)
-    watch.keep_states = keep_states
     with _process_settings(recipe.threads):
         started = perf_counter()
         batches = _batches(x, y, recipe, seed)
@@ -243,7 +241,6 @@ class _Watch:
     inputs: Mapping[str, torch.Tensor]
     recipe: Recipe
     classes: int
-    keep_states: bool = False
     predictions: dict[str, list[torch.Tensor]] = field(default_factory=dict)
     states: dict[int, Mapping[str, np.ndarray]] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
@@ -260,8 +257,6 @@ class _Watch:
             for name, x in self.inputs.items():
                 self.predictions.setdefault(name, []).append(_classes(self.model, x))
         self.model.train()
-        if not self.keep_states:
-            self.states.clear()
         self.states[len(self.losses)] = {
             name: value.detach().cpu().numpy().copy() for name, value in self.model.state_dict().items()
         }
@@ -272,12 +267,19 @@ class _Watch:
         return self.stopped
 
 
-def predict(model: nn.Module, inputs: Mapping[str, torch.Tensor], recipe: Recipe) -> dict[str, np.ndarray]:
-    """Predict as `train` does at an evaluation point: int16 (1, m) for each input set, by name."""
+def predict(
+    model: nn.Module, inputs: Mapping[str, torch.Tensor], recipe: Recipe
+) -> tuple[dict[str, np.ndarray], float]:
+    """Predict as `train` does at an evaluation point.
+
+    Returns:
+        int16 (1, m) for each input set, by name; and the operations for one input, as `torch_programs.screen` counts them.
+    """
     device = torch.device(resolve_device(recipe.device))
     model.to(device).eval()
-    with torch.no_grad(), _process_settings(recipe.threads):
-        return {name: _classes(model, x.to(device)).numpy()[None] for name, x in inputs.items()}
+    with torch.no_grad(), _process_settings(recipe.threads), FlopCounterMode(display=False) as counter:
+        rows = {name: _classes(model, x.to(device)).numpy()[None] for name, x in inputs.items()}
+    return rows, counter.get_total_flops() / sum(map(len, inputs.values()))
 
 
 def _classes(model: nn.Module, x: torch.Tensor) -> torch.Tensor:

@@ -20,13 +20,23 @@ def workload():
     return Mnist1d(steps=40, evaluations=4, device="cpu").workload()
 
 
-def test_it_travels_without_a_label_that_is_scored_on(workload):
-    task = Mnist1d(steps=40)
+@pytest.fixture(scope="module")
+def data():
+    return Mnist1d().data()
+
+
+def some(data, *splits):
+    return {split: data[split] for split in splits}
+
+
+def test_it_travels_without_data(workload):
     copy = pickle.loads(pickle.dumps(workload))
-    assert copy.recipe == workload.recipe and np.array_equal(copy.x, workload.x)
-    sizes = {value.shape for value in (copy.x, copy.y, *copy.inputs.values())}
-    assert sizes == {(3500, 40), (3500,), (500, 40), (1000, 40)}
-    assert not hasattr(copy, "val_y") and task.workload() is not workload
+    assert copy == workload and len(pickle.dumps(workload)) < 10_000
+
+
+def test_only_the_training_data_has_labels(data):
+    sizes = {split: {name: value.shape for name, value in part.items()} for split, part in data.items()}
+    assert sizes == {"train": {"x": (3500, 40), "y": (3500,)}, "val": {"x": (500, 40)}, "test": {"x": (1000, 40)}}
 
 
 def test_screen_measures_and_rejects(workload):
@@ -35,29 +45,35 @@ def test_screen_measures_and_rejects(workload):
         workload.screen("def Model():\n    return nn.LazyLinear(9)\n")
 
 
-def test_search_returns_predictions_and_the_last_state(workload):
-    arrays, facts = workload.fit(TINY, 1, ("val",))
-    assert set(arrays) == {
-        "predictions/val",
-        "train_loss",
-        "state/3/0.weight",
-        "state/3/0.bias",
-        "state/3/2.weight",
-        "state/3/2.bias",
-    }
+def test_training_returns_predictions_and_the_state_of_every_point(workload, data):
+    arrays, facts = workload.fit(TINY, 1, some(data, "train", "val"))
+    names = {f"state/{point}/{layer}.{kind}" for point in range(4) for layer in (0, 2) for kind in ("weight", "bias")}
+    assert set(arrays) == {"predictions/val", "train_loss"} | names
     assert arrays["predictions/val"].shape == (4, 500) and arrays["predictions/val"].dtype == np.int16
     assert facts["steps"] == 40 and facts["train_seconds"] > 0
 
 
-def test_verification_returns_the_state_of_every_point(workload):
-    arrays, _ = workload.fit(TINY, 1, ("val", "test"))
-    assert arrays["predictions/test"].shape == (4, 1000)
-    assert {name.split("/")[1] for name in arrays if name.startswith("state/")} == {"0", "1", "2", "3"}
+def test_an_examination_predicts_the_same_from_source_and_state_alone(workload, data):
+    arrays, _ = workload.fit(TINY, 1, some(data, "train", "val"))
+    state = {name.removeprefix("state/3/"): value for name, value in arrays.items() if name.startswith("state/3/")}
+    examined, facts = workload.examine(TINY, state, some(data, "val", "test"))
+    assert np.array_equal(examined["predictions/val"][0], arrays["predictions/val"][3])
+    assert examined["predictions/test"].shape == (1, 1000)
+    assert facts == {**workload.screen(TINY), "predict_flops": workload.screen(TINY)["flops"]}
 
 
-def test_the_seed_decides_the_training_and_the_callers_random_numbers_stay(workload):
+@pytest.mark.parametrize("change", ["missing", "shape"])
+def test_a_state_of_another_program_is_refused(workload, data, change):
+    state = {"0.weight": np.zeros((16, 40), np.float32), "0.bias": np.zeros(16, np.float32)}
+    if change == "shape":
+        state |= {"2.weight": np.zeros((10, 17), np.float32), "2.bias": np.zeros(10, np.float32)}
+    with pytest.raises(ValueError, match="the trained state is not one of this program"):
+        workload.examine(TINY, state, some(data, "val"))
+
+
+def test_the_seed_decides_the_training_and_the_callers_random_numbers_stay(workload, data):
     state = torch.random.get_rng_state()
-    first, again, other = (workload.fit(TINY, seed, ("val",))[0]["predictions/val"] for seed in (1, 1, 2))
+    first, again, other = (workload.fit(TINY, seed, some(data, "train", "val"))[0]["predictions/val"] for seed in (1, 1, 2))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert torch.equal(state, torch.random.get_rng_state())
 
@@ -66,12 +82,13 @@ def test_warm_process_is_single_threaded_and_a_child_of_it_can_train():
     script = """
 import json, os, sys
 from nasmith.tasks.mnist1d import Mnist1d
-workload = Mnist1d(steps=4, evaluations=1).workload()
+task = Mnist1d(steps=4, evaluations=1)
+workload, data = task.workload(), task.data()
 workload.warm()
 threads, before = len(os.listdir("/proc/self/task")), set(sys.modules)
 read, write = os.pipe()
 if os.fork() == 0:
-    arrays, facts = workload.fit("def Model():\\n    return nn.Sequential(nn.LazyLinear(10))\\n", 1, ("val",))
+    arrays, facts = workload.fit("def Model():\\n    return nn.Sequential(nn.LazyLinear(10))\\n", 1, data)
     late = sorted(name for name in set(sys.modules) - before if name.split(".")[0] in {"torch", "numpy", "sympy"})
     os.write(write, json.dumps([facts["steps"], late]).encode())
     os._exit(0)

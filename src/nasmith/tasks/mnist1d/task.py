@@ -149,10 +149,10 @@ class Mnist1d:
         """Metrics of a training, from predictions and state that are checked, and labels that no worker ever had.
 
         Returns:
-            val_error: 1 - the best validation accuracy over the evaluation points, 0 to 1.
+            val_error: 1 - the best validation accuracy over the evaluation points, 0 to 1, by the weights of that point.
             params: Numbers in the returned state, as `torch_programs.count_parameters` counts them; tied weights count once.
             flops: As the process that examined the program measured them.
-            train_seconds: Of the whole job where the worker says more than that.
+            train_seconds: Wall time of the job, building and screening included, as its supervisor measured it.
             best_point: For "verify", the evaluation point with the best validation accuracy (the first of equals), from 0.
             test_error: For "verify", the test error at that point.
 
@@ -161,24 +161,22 @@ class Mnist1d:
         """
         val = self._errors(outcome, "val", self._splits.val_y)
         best = int(val.argmin())
-        params = _count(self._state(outcome))
+        params = _count(self._state(outcome, best))
+        if params > examined.facts.get("params", params):  # fewer where two of its weights are one
+            raise ValueError(f"the trained state has {params:,} parameters; the program was measured with fewer")
         if params > self.max_params:  # a program may build another model than the one that was screened
             raise ValueError(f"the trained model has {params:,} parameters; at most {self.max_params:,} are allowed")
-        metrics = {"val_error": float(val[best]), "params": float(params)}
-        if "flops" in examined.facts:
-            metrics["flops"] = float(examined.facts["flops"])
-        if "train_seconds" in outcome.facts:
-            metrics["train_seconds"] = min(float(outcome.facts["train_seconds"]), outcome.seconds or math.inf)
+        metrics = {"val_error": float(self._errors(examined, "val", self._splits.val_y)[0]), "params": float(params)}
+        self._compare(outcome, examined, best)
+        metrics |= {"flops": _flops(examined), "train_seconds": outcome.seconds}
         metrics |= {fact: float(outcome.facts[fact]) for fact in ("early_stopped", "diverged") if fact in outcome.facts}
         if purpose == "verify":
-            self._compare(outcome, examined, best)
             test = self._errors(examined, "test", self._splits.test_y)
             metrics |= {"test_error": float(test[0]), "best_point": float(best)}
         return metrics
 
     def _compare(self, outcome: Outcome, examined: Outcome, best: int) -> None:
         """Raise ValueError where the trained weights predict something else in a process that did not train them."""
-        self._errors(examined, "val", self._splits.val_y)
         claimed, found = outcome.arrays["predictions/val"][best], examined.arrays["predictions/val"][0]
         share = float((claimed != found).mean())
         if share > _TOLERANCE:
@@ -192,7 +190,7 @@ class Mnist1d:
         return -(metrics["params"] * metrics["val_error"])
 
     def best_state(self, outcome: Outcome) -> dict[str, np.ndarray]:
-        """The trained weights by name at the point with the best validation accuracy; at the last where only it was kept.
+        """The trained weights by name at the point with the best validation accuracy.
 
         Raises:
             ValueError: The arrays are not what `fit` returns.
@@ -215,8 +213,8 @@ class Mnist1d:
         errors: np.ndarray = (rows != labels).mean(axis=1)
         return errors
 
-    def _state(self, outcome: Outcome, point: int | None = None) -> dict[str, np.ndarray]:
-        """The checked state at `point`, or at the last point that was kept."""
+    def _state(self, outcome: Outcome, point: int) -> dict[str, np.ndarray]:
+        """The checked state at `point`."""
         import numpy as np
 
         states: dict[int, dict[str, np.ndarray]] = {}
@@ -230,13 +228,21 @@ class Mnist1d:
             if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
                 raise ValueError(f"{key} is not an array of numbers")
             states.setdefault(int(index), {})[name] = value
-        if not states:
-            raise ValueError("the worker returned no state")
-        return states[point] if point in states else states[max(states)]
+        if point not in states:
+            raise ValueError(f"the worker returned no state of evaluation point {point}, where its predictions are best")
+        return states[point]
 
 
 def _preamble() -> str:
     return (_SEEDS / _PREAMBLE).read_text(encoding="utf-8")
+
+
+def _flops(examined: Outcome) -> float:
+    """FLOPs for one input; ValueError where the model that predicts takes more than the one that was measured."""
+    measured, predicting = (float(examined.facts.get(name, math.nan)) for name in ("flops", "predict_flops"))
+    if not predicting <= measured * (1 + 1e-6):
+        raise ValueError(f"one input takes {measured:,.10g} FLOPs when the program is measured, and {predicting:,.10g} to predict")
+    return measured
 
 
 def _count(state: Mapping[str, np.ndarray]) -> int:
@@ -250,8 +256,6 @@ def _count(state: Mapping[str, np.ndarray]) -> int:
     shapes: dict[str, tuple[int, ...]] = {}
     seen: set[tuple[tuple[int, ...], bytes]] = set()
     for name, value in state.items():
-        if value.dtype.kind != "f":
-            continue
         content = (value.shape, value.tobytes())
         if content in seen and (value != value.flat[0]).any():
             continue

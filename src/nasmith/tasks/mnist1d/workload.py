@@ -65,14 +65,12 @@ class Mnist1dWorkload:
 
         return screen(text, self.rules)
 
-    def fit(
-        self, text: str, seed: int, data: Data, *, every_state: bool = False
-    ) -> tuple[Mapping[str, np.ndarray], Mapping[str, float]]:
+    def fit(self, text: str, seed: int, data: Data) -> tuple[Mapping[str, np.ndarray], Mapping[str, float]]:
         """Train a program on `data["train"]` (x, float32 (n, 40); y, int64 (n,)) and predict the other splits at each point.
 
         Returns:
             Arrays: `predictions/<split>`, int16 (points, m), the predicted classes; `state/<point>/<name>`, the model's state
-            at the last point, or at every point; `train_loss`, float32 (points,), for study.
+            at each point; `train_loss`, float32 (points,), for study.
             Facts: those of `torch_training.Trained`; `screen` measures the others.
 
         Raises:
@@ -89,7 +87,7 @@ class Mnist1dWorkload:
             torch.manual_seed(seed)
             model = build(text, self.rules.preamble)
             materialize(model, x[:2])
-            trained = train(model, x, y, _inputs(data), self.recipe, seed=seed, keep_states=every_state)
+            trained = train(model, x, y, _inputs(data), self.recipe, seed=seed)
         arrays: dict[str, Any] = {f"predictions/{split}": rows for split, rows in trained.predictions.items()}
         for point, state in trained.states.items():
             arrays.update({f"state/{point}/{name}": value for name, value in state.items()})
@@ -101,6 +99,9 @@ class Mnist1dWorkload:
     ) -> tuple[Mapping[str, np.ndarray], Mapping[str, float]]:
         """Measure a program again, give it its trained state, and predict: `predictions/<split>`, int16 (1, m).
 
+        Operations for one input are counted while it predicts, too (`predict_flops`), so that a program cannot show one model to
+        the counter and another to the labels.
+
         Raises:
             ValueError: The program does not build, or the state is not its own.
         """
@@ -111,8 +112,8 @@ class Mnist1dWorkload:
 
         facts = self.screen(text)
         model = restore(text, self.rules, {name: torch.from_numpy(value) for name, value in state.items()})
-        rows = predict(model, _inputs(data), self.recipe)
-        return {f"predictions/{split}": row for split, row in rows.items()}, facts
+        rows, flops = predict(model, _inputs(data), self.recipe)
+        return {f"predictions/{split}": row for split, row in rows.items()}, {**facts, "predict_flops": flops}
 
 
 def _inputs(data: Data) -> dict[str, Any]:
