@@ -71,7 +71,7 @@ def _print(found: Iterable[Check]) -> None:
 
 def checks(storage: str | None = None) -> Iterable[Check]:
     """Look at the machine, one check at a time."""
-    looks: list[Callable[[], Check]] = [_python, _processors, _memory, _torch, _accelerator, _weights, _fork]
+    looks: list[Callable[[], Check]] = [_python, _processors, _memory, _torch, _accelerator, _weights, _fork, _sandbox]
     for look in looks:
         yield look()
     yield _storage(storage)
@@ -160,6 +160,23 @@ def _fork() -> Check:
     if hasattr(os, "fork"):
         return Check("Worker processes", "ok", "processes can be forked")
     return Check("Worker processes", "note", "this system cannot fork", "Use --executor inline, or Linux, or WSL on Windows.")
+
+
+def _sandbox() -> Check:
+    from nasmith.executors.launch import try_sandbox
+    from nasmith.executors.sandbox.canary import ATTEMPTS
+    from nasmith.executors.sandbox.policy import Level
+
+    tried = {level: try_sandbox(level) for level in (Level.STRICT, Level.BWRAP)}
+    strict, other = tried.values()
+    if strict.holds:
+        text = f"strict holds: {', '.join(strict.layers)}. A candidate's process tried in vain to {', '.join(ATTEMPTS)}."
+        return Check("Sandbox", "ok", text + ("" if "namespaces" in strict.layers else " There are no namespaces here."))
+    reason = strict.refused or f"a process in it could still {', '.join(strict.leaks)}"
+    if other.holds:
+        return Check("Sandbox", "note", f"strict does not hold here: {reason}", "Use --sandbox bwrap, which holds.")
+    remedy = "Use Linux 5.13 or newer, install bubblewrap, or accept candidates with your own rights: --sandbox off."
+    return Check("Sandbox", "missing", f"strict does not hold here: {reason}", remedy)
 
 
 def _storage(where: str | None) -> Check:

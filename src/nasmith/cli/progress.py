@@ -17,7 +17,7 @@ from rich.text import Text
 
 from nasmith.cli.tracker import Tracker
 from nasmith.events import Asked, Evaluated, Event, Finished, Started, Stopping, Tuned, TuningProgress, Verifying
-from nasmith.report.wording import counts, duration, metrics, number, plural
+from nasmith.report.wording import containment, counts, duration, metrics, number, plural
 from nasmith.types import Objective, Status, Tune, Tuning
 
 __all__ = ["STATUS_STYLES", "LiveProgress", "PlainProgress", "Silent", "observer", "panel"]
@@ -204,7 +204,9 @@ def _log_line(event: Event, tracker: Tracker, objectives: Sequence[Objective], *
     if isinstance(event, Started):
         verb = "resuming" if event.resumed else "starting"
         planned = f", {plural(event.planned, 'child')} planned" if event.planned else ""
-        return Text(f"{verb} run {event.run.name}: {plural(event.slots, 'worker')}{planned}", "bold")
+        text = Text(f"{verb} run {event.run.name}: {plural(event.slots, 'worker')}{planned}", "bold")
+        warning = containment(event.run.config)
+        return text.append(f"\n{warning}", "bold red") if warning else text
     if isinstance(event, Evaluated) and improved and not event.replayed:
         name = (f"new best #{event.candidate.id}", "green"), (f" ({event.candidate.operator}) ", "dim")
         return Text.assemble(*name, _evaluated(event, objectives))

@@ -43,6 +43,9 @@ _Minutes = Annotated[float | None, _size("End the search after so many minutes; 
 _Seed = Annotated[int | None, _where("The same seed gives the same search. [dim]Default: 0[/]", "--seed")]
 _Workers = Annotated[int | None, _where("Children trained at a time.", "--workers")]
 _Executor = Annotated[str | None, _where("Where children are trained. [dim]Default: processes[/]", "--executor")]
+_Sandbox = Annotated[
+    str | None, _where("What holds children: strict, namespaces, bwrap, off. [dim]Default: strict[/]", "--sandbox")
+]
 _Name = Annotated[str | None, _where("The run's name. [dim]Default: the task's name and a number[/]", "--name")]
 _Quiet = Annotated[bool, _where("Show no progress.", "--quiet", "-q", metavar=FLAG)]
 
@@ -68,6 +71,7 @@ def search(
     seed: _Seed = None,
     workers: _Workers = None,
     executor: _Executor = None,
+    sandbox: _Sandbox = None,
     storage: StoragePath = None,
     name: _Name = None,
     json: JsonFlag = False,
@@ -85,6 +89,7 @@ def search(
         "strategy.samples": samples,
         "task.steps": steps,
         "executor.workers": workers,
+        "executor.sandbox": sandbox,
         "budget.evaluations": evaluations,
         "budget.minutes": minutes,
     }

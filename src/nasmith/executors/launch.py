@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pickle
 import site
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from nasmith.executors.sandbox.policy import Level, readable_paths
 from nasmith.executors.wire import printable, receive, send
 from nasmith.protocols import Workload
 
-__all__ = ["Setup", "Zygote", "end_tree"]
+__all__ = ["Setup", "Trial", "Zygote", "end_tree", "try_sandbox"]
 
 _KEPT_VARIABLES = frozenset(
     {
@@ -94,6 +96,45 @@ class Setup:
         return cls(header, data)
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of trying a sandbox.
+
+    Attributes:
+        layers: What holds a candidate, for people.
+        leaks: What a confined process could do although it must not.
+        refused: Why the level cannot be started; empty where it can.
+    """
+
+    layers: Sequence[str] = ()
+    leaks: Sequence[str] = ()
+    refused: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether candidates can be held so."""
+        return not self.leaks and not self.refused
+
+
+def try_sandbox(level: Level) -> Trial:
+    """Try in a process made for it whether a sandbox of this level holds on this machine; takes a second or less."""
+    if sys.platform != "linux":
+        return Trial(refused="this is not Linux")
+    line = [sys.executable, "-P", "-m", "nasmith.executors.sandbox.canary", level]
+    try:
+        done = subprocess.run(
+            _command(line, level, (), sys.path), env=_environment(), capture_output=True, timeout=_PATIENCE_SECONDS, check=False
+        )
+        return Trial(**json.loads(done.stdout))
+    except SandboxError as error:
+        return Trial(refused=str(error))
+    except subprocess.TimeoutExpired:
+        return Trial(refused="the process that tries it hung")
+    except (OSError, ValueError) as error:
+        words = printable(done.stderr.decode(errors="replace")).strip()[-300:] if isinstance(error, ValueError) else str(error)
+        return Trial(refused=f"the process that tries it failed: {words}")
+
+
 class Zygote:
     """The warm process, seen from the process that started it. Starts it at once; `wait_until_warm` must follow."""
 
@@ -107,7 +148,12 @@ class Zygote:
         self._control, there = socket.socketpair()
         with there:
             self._process = subprocess.Popen(
-                _command(setup, there.fileno()),
+                _command(
+                    [sys.executable, "-P", "-m", "nasmith.executors.zygote", str(there.fileno())],
+                    setup.header["sandbox"],
+                    setup.header["hidden"],
+                    setup.header["path"],
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=self._printed,
                 stderr=self._printed,
@@ -179,21 +225,20 @@ def end_tree(pid: int) -> None:
                 process.kill()
 
 
-def _command(setup: Setup, descriptor: int) -> list[str]:
-    """Return the zygote's command line.
+def _command(line: list[str], level: str, hidden: Sequence[str], path: Sequence[str]) -> list[str]:
+    """Return the command line that runs `line`, a Python program, in bubblewrap where the level says so.
 
     Raises:
-        SandboxError: The level needs a program that is not installed.
+        SandboxError: bubblewrap is not installed.
     """
-    line = [sys.executable, "-P", "-m", "nasmith.executors.zygote", str(descriptor)]
-    if setup.header["sandbox"] != Level.BWRAP:
+    if level != Level.BWRAP:
         return line
     bwrap = bubblewrap.command()
     if bwrap is None:
         raise SandboxError(_refusal(Level.BWRAP, "the program bwrap is not installed (Debian's package is called bubblewrap)"))
     own = [Path(sys.prefix) / "bin", Path(sys.prefix) / "pyvenv.cfg", Path(sys.base_prefix) / "bin"]
-    modules = [Path(entry) for entry in setup.header["path"]]
-    return bubblewrap.wrapped(line, [*readable_paths(setup.header["hidden"]), *own, *modules], bwrap)
+    modules = [entry for entry in map(Path, path) if entry.is_absolute()]
+    return bubblewrap.wrapped(line, [*readable_paths(hidden), *own, *modules], bwrap)
 
 
 def _refusal(level: str, reason: str) -> str:

@@ -17,7 +17,7 @@ from nasmith.protocols import Task
 from nasmith.report.code import side_by_side, stylesheet
 from nasmith.report.plots import draw_all, styled
 from nasmith.report.svg import inline_svg
-from nasmith.report.wording import duration, metrics, number, plural, with_spread, words
+from nasmith.report.wording import containment, duration, metrics, number, plural, with_spread, words
 from nasmith.types import Candidate, Objective, Status
 
 __all__ = ["render", "write_report"]
@@ -198,6 +198,7 @@ def _facts(records: Records) -> list[tuple[str, str]]:
     tuning = sum(item.seconds for item in records.tunings.values())
     models = sorted({completion.model.partition("+")[0] for completion in records.completions.values()})
     facts = [
+        *([("warning", warning)] if (warning := containment(run.config)) else []),
         ("begun", run.created.replace("T", " ")),
         ("finished", run.finished.replace("T", " ") or "not yet"),
         ("nasmith", run.version),

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
+from typing import Any
 
 from nasmith.types import Objective, Status
 
-__all__ = ["clip", "counts", "duration", "metrics", "number", "plural", "with_spread", "words"]
+__all__ = ["clip", "containment", "counts", "duration", "metrics", "number", "plural", "with_spread", "words"]
+
+
+def containment(config: Mapping[str, Any]) -> str:
+    """Return a warning where a run's configuration gives candidates the user's rights; empty where they are held."""
+    executor = config.get("executor", {})
+    if executor.get("name") == "inline":
+        return "no sandbox: candidates run in this very process, with your rights and nothing between them and the run"
+    if executor.get("options", {}).get("sandbox") == "off":
+        return "the sandbox is off: candidates run with your rights and can read your files and use the network"
+    return ""
 
 
 def number(value: float) -> str:

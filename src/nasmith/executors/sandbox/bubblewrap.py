@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 __all__ = ["command", "wrapped"]
+
+
+_KEPT_RIGHTS = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_DAC_READ_SEARCH")  # root's, to become another user and to end it
 
 
 def command() -> str | None:
@@ -24,7 +28,11 @@ def wrapped(arguments: Sequence[str], readable: Iterable[Path], bwrap: str) -> l
         readable: Files and folders; symbolic links among them are followed.
         bwrap: Path of bubblewrap.
     """
-    line = [bwrap, "--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
+    spaces = ["--unshare-all"]
+    if os.geteuid() == 0:  # without a user namespace, in which there would be no other user to become
+        spaces = ["--unshare-ipc", "--unshare-net", "--unshare-pid", "--unshare-uts"]
+        spaces += [word for name in _KEPT_RIGHTS for word in ("--cap-add", name)]
+    line = [bwrap, *spaces, "--die-with-parent", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
     seen: set[str] = set()
     for path in readable:
         name = str(path)
@@ -32,4 +40,5 @@ def wrapped(arguments: Sequence[str], readable: Iterable[Path], bwrap: str) -> l
             continue
         seen.add(name)
         line += ["--ro-bind", str(path.resolve()), name]
-    return [*line, "--chdir", "/", *arguments]
+    sealed = [word for place in ("/tmp", "/dev/shm") for word in ("--remount-ro", place)]  # noqa: S108
+    return [*line, *sealed, "--chdir", "/", *arguments]

@@ -1,15 +1,17 @@
 """Tries whether a sandbox holds, by doing what it must forbid: asking the system what it has is not enough.
 
-A process that is confined like a candidate's tries each forbidden thing. One that is not confined tries the same beforehand,
-so that a refusal proves something.
+A process that is confined like a candidate's tries each forbidden thing. As a program (`python -m … LEVEL`), it prints what it
+found as JSON.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -129,3 +131,17 @@ def _confined(sandbox: Sandbox, there: int) -> None:
             attempt()
             os.write(there, f"{name}\n".encode())
     os.write(there, b"end\n")
+
+
+def main(level: str) -> None:
+    """Print `layers`, what `leaks`, and the reason where the level is `refused`, as JSON."""
+    try:
+        sandbox = Sandbox(Level(level))
+        found = {"layers": sandbox.layers, "leaks": try_out(sandbox), "refused": ""}
+    except OSError as error:
+        found = {"layers": [], "leaks": [], "refused": str(error)}
+    sys.stdout.write(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -149,15 +149,15 @@ def readable_paths(hidden: Sequence[str] = ()) -> Iterator[Path]:
 
 def _without(root: Path, hidden: Sequence[str]) -> Iterator[Path]:
     """Return `root`, or, where a hidden module lies somewhere in it, everything else in it."""
-    root = root.resolve()
     places = {found.resolve() for found in _places(hidden)}
     yield from _spared(root, places)
 
 
 def _spared(root: Path, places: set[Path]) -> Iterator[Path]:
-    if root in places:
+    real = root.resolve()
+    if real in places:
         return
-    if not any(root in place.parents for place in places):
+    if not any(real in place.parents for place in places):
         yield root
         return
     with contextlib.suppress(OSError):
