@@ -22,7 +22,7 @@ import psutil
 import nasmith
 from nasmith.errors import NasmithError, SandboxError
 from nasmith.executors.sandbox import bubblewrap
-from nasmith.executors.sandbox.policy import Level, readable_paths
+from nasmith.executors.sandbox.policy import THREAD_VARIABLES, Level, readable_paths
 from nasmith.executors.wire import printable, receive, send
 from nasmith.protocols import Workload
 
@@ -49,7 +49,6 @@ _KEPT_VARIABLES = frozenset(
         "XDG_CACHE_HOME",
     }
 )
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _ANSWER_LIMIT = 1 << 20
 _PATIENCE_SECONDS = 20.0
 _TAIL = 2048
@@ -256,7 +255,7 @@ def _refusal(level: str, reason: str) -> str:
 def _environment() -> dict[str, str]:
     """Return the variables that Python, its libraries and the cache need; keys and tokens stay behind."""
     kept = {name: value for name, value in os.environ.items() if name in _KEPT_VARIABLES}
-    kept |= dict.fromkeys(_THREAD_VARIABLES, "1")
+    kept |= dict.fromkeys(THREAD_VARIABLES, "1")
     root = str(Path(nasmith.__file__).parents[1])
     if root not in [*site.getsitepackages(), site.getusersitepackages()]:
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, [kept.get("PYTHONPATH", ""), root]))

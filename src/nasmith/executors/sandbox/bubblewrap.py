@@ -11,6 +11,7 @@ __all__ = ["command", "wrapped"]
 
 
 _KEPT_RIGHTS = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_DAC_READ_SEARCH")  # root's, to become another user and to end it
+_EMPTY = ("/tmp", "/dev/shm")  # noqa: S108 - folders that everybody may write to, elsewhere
 
 
 def command() -> str | None:
@@ -32,7 +33,8 @@ def wrapped(arguments: Sequence[str], readable: Iterable[Path], bwrap: str) -> l
     if os.geteuid() == 0:  # without a user namespace, in which there would be no other user to become
         spaces = ["--unshare-ipc", "--unshare-net", "--unshare-pid", "--unshare-uts"]
         spaces += [word for name in _KEPT_RIGHTS for word in ("--cap-add", name)]
-    line = [bwrap, *spaces, "--die-with-parent", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
+    line = [bwrap, *spaces, "--die-with-parent", "--proc", "/proc", "--dev", "/dev"]
+    line += [word for place in _EMPTY for word in ("--tmpfs", place)]
     seen: set[str] = set()
     for path in readable:
         name = str(path)
@@ -40,5 +42,5 @@ def wrapped(arguments: Sequence[str], readable: Iterable[Path], bwrap: str) -> l
             continue
         seen.add(name)
         line += ["--ro-bind", str(path.resolve()), name]
-    sealed = [word for place in ("/tmp", "/dev/shm") for word in ("--remount-ro", place)]  # noqa: S108
+    sealed = [word for place in _EMPTY for word in ("--remount-ro", place)]
     return [*line, *sealed, "--chdir", "/", *arguments]

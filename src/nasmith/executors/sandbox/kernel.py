@@ -10,6 +10,7 @@ from typing import Final
 __all__ = ["ARCHITECTURES", "call", "machine", "prctl"]
 
 PR_SET_PDEATHSIG: Final = 1
+PR_SET_DUMPABLE: Final = 4
 PR_SET_KEEPCAPS: Final = 8
 PR_SET_NO_NEW_PRIVS: Final = 38
 PR_SET_CHILD_SUBREAPER: Final = 36

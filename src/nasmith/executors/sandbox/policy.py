@@ -16,8 +16,9 @@ from pathlib import Path
 import nasmith
 from nasmith.executors.sandbox.limits import Limits, limit_threads, set_limits
 
-__all__ = ["Level", "Sandbox", "readable_paths"]
+__all__ = ["THREAD_VARIABLES", "Level", "Sandbox", "readable_paths"]
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/dev/null", "/dev/urandom", "/dev/zero")
 _GPU_DEVICES = ("nvidia*", "nvidia-caps/*", "kfd", "dri/*", "shm")
 _OUT_OF_THE_WAY = 64  # a descriptor above those that a candidate's process rearranges
@@ -66,7 +67,9 @@ class Sandbox:
         self._seccomp, self._identity, self._kernel = seccomp, identity, kernel
         readable = list(readable_paths(hidden))
         self._keep_reading = not identity.readable_by_all(path for path in readable if path.is_dir())
-        if level is not Level.BWRAP:
+        if level is Level.BWRAP:
+            kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # closes /proc/PID of this process and its children to their own user
+        else:
             nodes = [path for pattern in _GPU_DEVICES for path in Path("/dev").glob(pattern)] if devices else []
             if not landlock.version():
                 raise OSError("this kernel has no Landlock (Linux 5.13 or newer, with Landlock among its security modules)")
@@ -127,6 +130,7 @@ class Sandbox:
         _close_all_but(keep)
         if self.level is not Level.OFF:
             os.environ.clear()
+            os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(limits.threads)))  # libraries that are imported late ask
             self._seccomp.install(self._seccomp.filter_for(limits.threads, self.devices))
 
 
@@ -141,6 +145,7 @@ def readable_paths(hidden: Sequence[str] = ()) -> Iterator[Path]:
     installed = {paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"], *site.getsitepackages()}
     if site.ENABLE_USER_SITE:
         installed.add(site.getusersitepackages())
+    installed |= {entry for entry in sys.path if Path(entry).name in {"site-packages", "dist-packages"}}
     for root in sorted(installed):
         yield from _without(Path(root), hidden)
     yield from (Path(sys.base_prefix) / "lib").glob("libpython*")
