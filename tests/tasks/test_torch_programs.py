@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nasmith.tasks.torch_programs import Rules, build, count_parameters, is_running_statistic, materialize, screen
+from nasmith.tasks.torch_programs import build, count_parameters, is_running_statistic, materialize, screen
+from nasmith.tasks.torch_settings import Rules
 
 PREAMBLE = "import torch\nfrom torch import nn\nimport torch.nn.functional as F\n"
 RULES = Rules(PREAMBLE, (40,), 10, 20_000)

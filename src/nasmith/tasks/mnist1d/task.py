@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nasmith.errors import ConfigError
 from nasmith.tasks.mnist1d import data
 from nasmith.tasks.mnist1d.workload import Mnist1dWorkload
+from nasmith.tasks.torch_settings import Recipe, Rules
 from nasmith.types import Description, Objective, Outcome, Purpose
 
 if TYPE_CHECKING:
@@ -121,9 +122,6 @@ class Mnist1d:
 
     def workload(self) -> Mnist1dWorkload:
         """Training data, and inputs to predict; loads or generates the data on first use."""
-        from nasmith.tasks.torch_programs import Rules
-        from nasmith.tasks.torch_training import Recipe
-
         splits = self._splits
         recipe = Recipe(
             steps=self.steps,

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from nasmith.tasks.torch_programs import Rules
-    from nasmith.tasks.torch_training import Recipe
+    from nasmith.tasks.torch_settings import Recipe, Rules
 
 __all__ = ["Mnist1dWorkload"]
 
