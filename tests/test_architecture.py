@@ -20,7 +20,7 @@ SRC = ROOT / "src" / "nasmith"
 
 # A module imports only from lines above its own, and from its own folder.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("types", "errors", "seeding"),
+    ("types", "errors", "files", "seeding"),
     ("events", "protocols"),
     ("source", "population"),
     ("lms", "tasks", "strategies", "executors", "storage"),  # implementations; the folders never import each other
