@@ -39,7 +39,7 @@ IMPLEMENTATIONS = set(LAYERS[3])
 MAY_NAME_IMPLEMENTATIONS = {
     "api": "opens the storage that a path or URL names",
     "testing": "ships contract tests and fakes",
-    "cli": "doctor asks the embedded model's files about themselves",
+    "cli": "doctor asks the embedded model's files about themselves; --help says where runs are kept",
 }
 
 NO_TESTS = {

@@ -21,12 +21,11 @@ from nasmith.interrupts import graceful
 from nasmith.loop import Budget, Search
 from nasmith.population import Scored, front, top
 from nasmith.protocols import Executor, LanguageModel, Storage, Strategy, Task
+from nasmith.storage import DEFAULT_STORAGE
 from nasmith.types import Candidate, Evaluation, Run, Status
 from nasmith.verify import Verification, verify, winners
 
-__all__ = ["DEFAULT_STORAGE", "Result", "open_storage", "resume", "search"]
-
-DEFAULT_STORAGE = "nasmith-runs/nasmith.sqlite3"
+__all__ = ["Result", "open_storage", "resume", "search"]
 
 
 class Result:
