@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -27,11 +28,18 @@ class Trial:
 
 
 class Trials:
-    """The trials that are out. Called from the loop's thread alone."""
+    """The trials that are out, or wait. Called from the loop's thread alone.
+
+    Where several are trained at once, the one that will probably take longest goes first: a long one that begins last leaves
+    the other processors idle at the end of a round. What a candidate takes is guessed from what its parents took.
+    """
 
     def __init__(self, task: Task, executor: Executor, accepts: Callable[[Mapping[str, float]], bool]) -> None:
         self._task, self._executor, self._accepts = task, executor, accepts
         self._out: dict[Future[Outcome], Trial] = {}
+        self._waiting: list[tuple[float, int, Trial]] = []  # a heap: the longest first, of equals the earliest
+        self._took: dict[int, float] = {}  # seconds of the last evaluation, by candidate
+        self._count = 0
 
     @property
     def futures(self) -> list[Future[Outcome]]:
@@ -42,6 +50,10 @@ class Trials:
         """Hand a candidate to the executor; a verification predicts the test set as well."""
         splits = ("val",) if purpose == "search" else ("val", "test")
         self._submit(Trial(candidate, Job(candidate.id, candidate.text, seed, splits), purpose))
+
+    def note(self, evaluation: Evaluation) -> None:
+        """Learn how long a candidate took."""
+        self._took[evaluation.candidate] = evaluation.seconds
 
     def finished(self) -> Iterator[tuple[Trial, Outcome, Evaluation]]:
         """Take out what is done, judged.
@@ -60,13 +72,30 @@ class Trials:
                     f"candidate {trial.candidate.id} could not be evaluated in {_RETRIES + 1} attempts, which is nasmith's "
                     f"fault and not the candidate's: {outcome.message}"
                 )
+            self._hand_over()
 
     def drop_waiting(self) -> None:
         """Forget the trials that have not begun."""
+        self._waiting.clear()
         self._forget(future for future in self.futures if future.cancel())
 
     def _submit(self, trial: Trial) -> None:
-        self._out[self._executor.submit(trial.job)] = trial
+        self._count += 1
+        heapq.heappush(self._waiting, (-self._guess(trial.candidate), self._count, trial))
+        self._hand_over()
+
+    def _guess(self, candidate: Candidate) -> float:
+        """Return the seconds that a candidate will probably take; with one worker nothing, so that the first is first."""
+        if self._executor.slots == 1:
+            return 0.0
+        parents = max((self._took.get(parent, 0.0) for parent in candidate.parents), default=0.0)
+        return self._took.get(candidate.id, parents)
+
+    def _hand_over(self) -> None:
+        """Give the executor what it trains now, and as much again, so that no worker waits for this thread."""
+        while self._waiting and len(self._out) < 2 * self._executor.slots:
+            trial = heapq.heappop(self._waiting)[-1]
+            self._out[self._executor.submit(trial.job)] = trial
 
     def _forget(self, futures: Iterable[Future[Outcome]]) -> None:
         for future in futures:
