@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from nasmith import propose
+from nasmith.canonical import canonical_hash
 from nasmith.lms.smollm2 import SmolLM2
 from nasmith.seeding import derive, generator
-from nasmith.source import canonical_hash
 from nasmith.strategies.metrics_prompt import MetricsPrompt
 from nasmith.tasks.mnist1d import Mnist1d
 from nasmith.tasks.torch_programs import screen

@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("types", "errors", "files", "seeding"),
     ("events", "protocols"),
     ("source", "population"),
+    ("canonical",),
     ("lms", "tasks", "strategies", "executors", "storage"),  # implementations; the folders never import each other
     ("analysis", "interrupts", "lane", "history", "trials", "propose"),
     ("proposals", "verify"),
@@ -35,7 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("cli",),
 )
-IMPLEMENTATIONS = set(LAYERS[3])
+IMPLEMENTATIONS = set(LAYERS[4])
 MAY_NAME_IMPLEMENTATIONS = {
     "api": "opens the storage that a path or URL names",
     "testing": "ships contract tests and fakes",
