@@ -92,8 +92,8 @@ class Trials:
         return self._took.get(candidate.id, parents)
 
     def _hand_over(self) -> None:
-        """Give the executor what it trains now, and as much again, so that no worker waits for this thread."""
-        while self._waiting and len(self._out) < 2 * self._executor.slots:
+        """Give the executor what it trains now, and one more, so that no worker waits for this thread."""
+        while self._waiting and len(self._out) <= self._executor.slots:
             trial = heapq.heappop(self._waiting)[-1]
             self._out[self._executor.submit(trial.job)] = trial
 
