@@ -13,9 +13,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from nasmith.executors.processes import Processes
+from nasmith.protocols import Data
 from nasmith.types import Job, Status
 
 _JOBS = 200

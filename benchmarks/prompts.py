@@ -21,12 +21,13 @@ from rich.console import Console
 from rich.table import Table
 
 from nasmith import propose
+from nasmith.canonical import canonical_hash
 from nasmith.lms.smollm2 import SmolLM2
 from nasmith.seeding import derive, generator
-from nasmith.source import canonical_hash
 from nasmith.strategies.metrics_prompt import MetricsPrompt
 from nasmith.tasks.mnist1d import Mnist1d
-from nasmith.tasks.torch_programs import Rules, screen
+from nasmith.tasks.torch_programs import screen
+from nasmith.tasks.torch_settings import Rules
 from nasmith.types import Brief, Candidate, Outcome, Sampling, Status
 
 ACCURACY = {"large_cnn": 0.955, "reference_cnn": 0.93, "gru": 0.89, "mlp": 0.68}

@@ -19,6 +19,7 @@ import nasmith
 from nasmith import analysis
 from nasmith.api import open_storage
 from nasmith.config import resolve
+from nasmith.population import top
 from nasmith.registry import PARTS, create
 from nasmith.types import Status
 
@@ -65,7 +66,7 @@ def row(storage: Path, name: str) -> dict[str, float]:
     children = [item for item in analysis.scored(records) if item.candidate.step >= 0]
     total = sum(candidate.step >= 0 for candidate in records.candidates.values())
     verified = [e for e in records.evaluations if e.purpose == "verify" and e.status is Status.OK]
-    best = analysis.best(children, 1)
+    best = top(children, 1)
     seeds = [item for item in analysis.scored(records) if item.candidate.step < 0]
     return {
         "children": total,

@@ -33,7 +33,8 @@ from torch.nn.functional import cross_entropy
 from nasmith.tasks.mnist1d import Mnist1d
 from nasmith.tasks.mnist1d.data import load
 from nasmith.tasks.torch_programs import build, materialize
-from nasmith.tasks.torch_training import Recipe, early_stop, resolve_device, train
+from nasmith.tasks.torch_settings import Recipe
+from nasmith.tasks.torch_training import early_stop, resolve_device, train
 
 DROPPED = 0.5
 

@@ -2,8 +2,8 @@
 
     python tests/attack_runner.py LEVEL FOLDER [--deny] [NAME ...]
 
-`--deny` first puts this process, and so all that it starts, under a filter that refuses what Docker's default profile refuses to
-a container without extra rights: namespaces, mounts, and the calls that reach deep into the kernel.
+`--deny` first puts this process, and so all that it starts, under a filter that refuses what Docker's default profile refuses
+to a container without extra rights: namespaces, mounts, and the calls that reach deep into the kernel.
 """
 
 from __future__ import annotations
@@ -19,21 +19,25 @@ import time
 from pathlib import Path
 
 import numpy as np
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "executors")]
-
-from attacks import ATTACKS, CALLS, Scene
 from executor_workloads import Python
 
+from attacks import ATTACKS, CALLS, Scene
 from nasmith.executors.processes import Processes
 from nasmith.executors.sandbox import kernel, seccomp
 from nasmith.types import Job
 
 _DENIED = {
-    "x86_64": (272, 165, 166, 155, 308, 310, 311, 321, 298, 323, 248, 249, 250, 425, 426, 427, 303, 304, 161, 169, 175, 246, 429, 435),
-    "aarch64": (97, 40, 39, 41, 268, 270, 271, 280, 241, 282, 217, 218, 219, 425, 426, 427, 264, 265, 51, 142, 105, 104, 429, 435),
-}  # fmt: skip
+    "x86_64": (
+        *(155, 161, 165, 166, 169, 175, 246, 248, 249, 250, 272, 298, 303, 304, 308),
+        *(310, 311, 321, 323, 425, 426, 427, 429, 435),
+    ),
+    "aarch64": (
+        *(39, 40, 41, 51, 97, 104, 105, 142, 217, 218, 219, 241, 264, 265, 268),
+        *(270, 271, 280, 282, 425, 426, 427, 429, 435),
+    ),
+}
 _CLONE_NEW = 0x7E020080
+_CLONE3 = 435
 
 
 class Holding(Python):
@@ -49,10 +53,15 @@ def deny_as_docker_does() -> None:
     refuse, allow = instruction(0x06, 0x00050000 | errno.EPERM), instruction(0x06, 0x7FFF0000)
     program = [instruction(0x20, 0)]
     for number in _DENIED[machine]:
-        error = errno.ENOSYS if number == 435 else errno.EPERM
+        error = errno.ENOSYS if number == _CLONE3 else errno.EPERM
         program += [instruction(0x15, number, 0, 1), instruction(0x06, 0x00050000 | error)]
     clone = kernel.machine()[1]["clone"]
-    program += [instruction(0x15, clone, 0, 4), instruction(0x20, 16), instruction(0x54, _CLONE_NEW), instruction(0x15, 0, 1, 0)]
+    program += [
+        instruction(0x15, clone, 0, 4),
+        instruction(0x20, 16),
+        instruction(0x54, _CLONE_NEW),
+        instruction(0x15, 0, 1, 0),
+    ]
     program += [refuse, allow]
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     seccomp.install(b"".join(program))
@@ -64,7 +73,7 @@ def run(executor: Processes, text: str) -> dict[str, object]:
         try:
             outcome = executor.submit(Job(1, text.format(**scene.names(), **CALLS[platform.machine()]), 0)).result(timeout=120)
             time.sleep(0.6 if "orphan" in text else 0.0)
-            left = [pid for pid in scene.left_over()]
+            left = scene.left_over()
             harmed = scene.harmed() + (["it got what it wanted"] if outcome.facts.get("harm") else [])
         finally:
             scene.close()
@@ -78,7 +87,7 @@ def main() -> None:
         deny_as_docker_does()
     limits = {"memory_mb": 4000, "output_mb": 1000, "threads": 20} if level == "off" else {"memory_mb": 500, "output_mb": 5}
     executor = Processes(workers=1, sandbox=level, timeout_seconds=20, **limits)
-    executor.start(Holding(), {"train": {}, "test": {"x": np.ones(5)}})
+    executor.start(Holding(), lambda: {"train": {}, "test": {"x": np.ones(5)}})
     try:
         results = {name: run(executor, ATTACKS[name]) for name in names or ATTACKS}
         layers = executor.layers

@@ -1,8 +1,8 @@
-"""Programs that try to do harm, each with a way to see whether it did.
+"""What the programs in attacks.txt try to harm, and how to see whether they did.
 
-A program is run by `executor_workloads.Python`: it may set `facts["harm"]` to 1 where it got what it wanted, or leave a mark
-outside that `Scene.harmed` finds. Every bomb is bounded, so that the same programs can be run without a sandbox: there each must
-do its harm, or its containment would prove nothing.
+A program is run by `executor_workloads.Python`: it sets `facts["harm"]` to 1 where it got what it wanted, or leaves a mark that
+`Scene.harmed` finds. Every bomb is bounded, so that the same programs can be run without a sandbox: there each must do its
+harm, or its containment would prove nothing.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ class Scene:
             "udp": ports[1][1],
             "abstract": ports[2].decode()[1:] if isinstance(ports[2], bytes) else ports[2][1:],
             "secret": self.secret,
+            "mark": MARK,
         }
 
     def harmed(self) -> list[str]:
@@ -133,77 +134,14 @@ class Scene:
             listener.close()
 
 
-_SYSCALL = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
-_BOMB = 800_000_000
+def _read(text: str) -> dict[str, str]:
+    """Return the programs of a file by name: each stands below a line "## name"."""
+    parts = [part.partition("\n") for part in text.split("## ")[1:]]
+    return {name: program for name, _, program in parts}
 
-ATTACKS: dict[str, str] = {
-    "fork bomb": "import os, time\nn = 0\nfor _ in range(30):\n  if os.fork() == 0: time.sleep(5); os._exit(0)\n  n += 1\nfacts['harm'] = n == 30",
-    "vfork through the C library": _SYSCALL + "import time\npid = libc.syscall({fork})\nif pid == 0: time.sleep(1); import os; os._exit(0)\nfacts['harm'] = pid > 0",
-    "clone3": _SYSCALL + "import os\nargs = (ctypes.c_uint64 * 11)()\nargs[4] = 17\npid = libc.syscall(435, ctypes.byref(args), 88)\nif pid == 0: os._exit(0)\nfacts['harm'] = pid > 0",
-    "thread bomb": "import threading, time\nn = 0\nfor _ in range(200):\n  threading.Thread(target=time.sleep, args=(2,), daemon=True).start(); n += 1\nfacts['harm'] = n == 200",
-    "private memory": f"kept = [np.ones({_BOMB // 80}) for _ in range(10)]\nfacts['harm'] = 1",
-    "shared memory": f"import mmap\nm = mmap.mmap(-1, {_BOMB})\nfor i in range(0, {_BOMB}, 4096): m[i] = 1\nfacts['harm'] = 1",
-    "memory in a memory file": f"import os\nfd = os.memfd_create('x')\nfor _ in range(8): os.write(fd, bytes({_BOMB // 8}))\nfacts['harm'] = 1",
-    "memory in pipes": "import os\nkept = []\nfor _ in range(400):\n  r, w = os.pipe(); kept.append((r, w)); os.set_blocking(w, False); os.write(w, bytes(1 << 16))\nfacts['harm'] = 1",
-    "filling the disk": "open('{folder}/full', 'wb').write(bytes(50_000_000))",
-    "filling shared memory": "open('/dev/shm/" + MARK + "', 'wb').write(bytes(20_000_000))\nimport os\nos.unlink('/dev/shm/" + MARK + "')\nfacts['harm'] = 1",
-    "writing outside": "open('{victim}', 'a').write('spoiled')",
-    "truncating outside": "import os\nos.truncate('{victim}', 0)",
-    "writing through a mapping": "import mmap, os\nfd = os.open('{victim}', os.O_RDWR)\nmmap.mmap(fd, 0)[0] = 65",
-    "changing modes": "import os\nos.chmod('{victim}', 0o600)",
-    "changing times": "import os\nos.utime('{victim}')",
-    "deleting": "import os\nos.unlink('{victim}')",
-    "renaming": "import os\nos.rename('{victim}', '{folder}/moved')",
-    "making folders": "import os\nos.mkdir('{folder}/new')",
-    "a symbolic link": "import os\nos.symlink('/etc/passwd', '{folder}/link')",
-    "a hard link": "import os\nos.link('{victim}', '{folder}/hard')",
-    "a special file": "import os\nos.mkfifo('{folder}/fifo')",
-    "extended attributes": "import os\nos.setxattr('{victim}', 'user.x', b'1')\nfacts['harm'] = 1",
-    "reading a file": "facts['harm'] = 'precious' in open('{victim}').read()",
-    "reading /etc/passwd": "facts['harm'] = 'root' in open('/etc/passwd').read()",
-    "listing a folder": "import os\nfacts['harm'] = 'victim' in os.listdir('{folder}')",
-    "reading through /proc/self/root": "facts['harm'] = 'precious' in open('/proc/self/root{victim}').read()",
-    "reading through the parent's root": "import os\nfacts['harm'] = 'precious' in open(f'/proc/{{os.getppid() or 1}}/root{victim}').read()",
-    "the main process's environment": "facts['harm'] = '{secret}' in open('/proc/{main}/environ').read()",
-    "every process's environment": "import glob\nfor p in glob.glob('/proc/[0-9]*/environ'):\n  try: facts['harm'] = facts.get('harm', 0) or '{secret}' in open(p).read()\n  except OSError: pass\nif not facts.get('harm'): raise PermissionError",
-    "the main process's memory": "open('/proc/{main}/mem', 'rb').close()\nfacts['harm'] = 1",
-    "descriptors of others": "import os\nfacts['harm'] = len(os.listdir('/proc/{main}/fd')) > 0",
-    "tracing": _SYSCALL + "if libc.ptrace(16, {sentinel}, 0, 0): raise PermissionError\nfacts['harm'] = 1\nlibc.ptrace(17, {sentinel}, 0, 0)",
-    "reading another's memory": _SYSCALL + "b = ctypes.create_string_buffer(8)\nv = (ctypes.c_size_t * 2)(ctypes.addressof(b), 8)\nw = (ctypes.c_size_t * 2)(ctypes.addressof(b), 8)\nn = libc.process_vm_readv({sentinel}, v, 1, w, 1, 0)\nfacts['harm'] = n == 8 or ctypes.get_errno() == 14",
-    "TCP": "import socket\nsocket.create_connection(('127.0.0.1', {tcp}), 5).close()\nimport time; time.sleep(0.3)",
-    "UDP": "import socket\nsocket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', {udp}))\nimport time; time.sleep(0.3)",
-    "an abstract socket": "import socket\nsocket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', '\\0{abstract}')\nimport time; time.sleep(0.3)",
-    "a socket file": "import socket\nsocket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', '{folder}/socket')\nimport time; time.sleep(0.3)",
-    "a pair of sockets": "import socket\nsocket.socketpair()\nfacts['harm'] = 1",
-    "netlink": "import socket\nsocket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)\nfacts['harm'] = 1",
-    "killing another": "import os\nos.kill({sentinel}, 9)",
-    "stopping another": "import os\nos.kill({sentinel}, 19)",
-    "killing by another call": _SYSCALL + "import os\nif libc.syscall({tkill}, {sentinel}, 9): raise OSError",
-    "an orphan": "import os, time\nif os.fork() == 0:\n  os.setsid()\n  if os.fork() == 0: time.sleep(0.5); open('{folder}/orphan', 'w')\n  os._exit(0)\ntime.sleep(1)",
-    "running a program": "import subprocess\nsubprocess.run(['/bin/sh', '-c', 'echo x > {folder}/ran'], check=True)",
-    "replacing itself": "import os\nos.execv('/bin/sh', ['sh', '-c', 'echo x > {folder}/ran'])",
-    "SIGIO to another": "import fcntl, os\nr, w = os.pipe()\nfcntl.fcntl(r, fcntl.F_SETOWN, {sentinel})\nfcntl.fcntl(r, 10, 9)\nfcntl.fcntl(r, fcntl.F_SETFL, fcntl.fcntl(r, fcntl.F_GETFL) | os.O_ASYNC)\nos.write(w, b'x')\nimport time; time.sleep(0.2)",
-    "another's limits": "import resource\nresource.prlimit({sentinel}, resource.RLIMIT_CORE, (4096, 4096))",
-    "another's priority": "import os\nos.setpriority(os.PRIO_PROCESS, {sentinel}, 5)",
-    "another's processors": "import os\nos.sched_setaffinity({sentinel}, {{0}})\nfacts['harm'] = 1",
-    "raising its own limits": "import resource\nsoft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)\nresource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))\nfacts['harm'] = 1",
-    "a user namespace": _SYSCALL + "if libc.unshare(0x10000000): raise PermissionError\nfacts['harm'] = 1",
-    "io_uring": _SYSCALL + "p = ctypes.create_string_buffer(200)\nif libc.syscall(425, 8, p) < 0: raise PermissionError\nfacts['harm'] = 1",
-    "bpf": _SYSCALL + "a = ctypes.create_string_buffer(bytes([2, 0, 0, 0, 4, 0, 0, 0, 8, 0, 0, 0, 1]), 128)\nif libc.syscall({bpf}, 0, a, 128) < 0: raise PermissionError\nfacts['harm'] = 1",
-    "keyrings": _SYSCALL + "if libc.syscall({keyctl}, 0, -3, 1) < 0: raise PermissionError\nfacts['harm'] = 1",
-    "userfaultfd": _SYSCALL + "if libc.syscall({userfaultfd}, 1) < 0: raise PermissionError\nfacts['harm'] = 1",
-    "perf events": _SYSCALL + "a = ctypes.create_string_buffer(bytes([1, 0, 0, 0, 112]), 112)\nif libc.syscall({perf}, a, 0, -1, -1, 0) < 0: raise PermissionError\nfacts['harm'] = 1",
-    "watching files": _SYSCALL + "if libc.inotify_init() < 0: raise PermissionError\nfacts['harm'] = 1",
-    "System V shared memory": _SYSCALL + "if libc.shmget(0, 4096, 0o1600) < 0: raise PermissionError\nfacts['harm'] = 1",
-    "locking a library": "import fcntl, os\nf = open(os.__file__)\nfcntl.flock(f, fcntl.LOCK_EX)\nfacts['harm'] = 1",
-    "becoming root": "import os\nos.setuid(0)\nfacts['harm'] = 1",
-    "being root": "import os\nfacts['harm'] = os.getuid() == 0",
-    "keys in its own environment": "import os\nfacts['harm'] = any('{secret}' in v for v in os.environ.values()) or '{secret}' in open('/proc/self/environ').read()",
-    "the package that makes the data": "import mnist1d.data\nfacts['harm'] = 1",
-    "test inputs": "import gc\nfacts['harm'] = any(isinstance(o, dict) and 'test' in o for o in gc.get_objects())",
-    "writing on every descriptor": "import os\nfor fd in range(4, 1024):\n  try: os.write(fd, b'x'); facts['harm'] = 1\n  except OSError: pass\nif not facts.get('harm'): raise PermissionError",
-}
-"""Name to text. Braces name what `Scene.names` and the numbers of system calls give."""
+
+ATTACKS = _read((Path(__file__).parent / "attacks.txt").read_text())
+"""Texts by name. Braces name what `Scene.names` and `CALLS` give."""
 
 NEEDS_ROOT = {"being root", "becoming root"}
 """Harm that only root's candidates can do."""

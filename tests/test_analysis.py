@@ -5,6 +5,7 @@ import math
 import pytest
 
 from nasmith import analysis
+from nasmith.population import top
 from nasmith.protocols import Storage
 from nasmith.tasks.mnist1d import Mnist1d
 from nasmith.types import Candidate, Completion, Evaluation, Objective, Run, Status
@@ -32,7 +33,7 @@ def verification(number: int, seed: int, val: float, test: float) -> Evaluation:
 
 def test_best_is_ordered_by_fitness_and_the_earlier_of_equals_comes_first() -> None:
     found = analysis.scored(records([child(2), child(3), child(4)], [ok(4, 100, 0.1), ok(2, 200, 0.1), ok(3, 100, 0.1)]))
-    assert [item.candidate.id for item in analysis.best(found, 2)] == [3, 4]
+    assert [item.candidate.id for item in top(found, 2)] == [3, 4]
 
 
 def test_a_failure_has_no_score() -> None:

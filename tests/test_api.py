@@ -11,7 +11,7 @@ import pytest
 
 import nasmith
 from nasmith.api import open_storage
-from nasmith.errors import SeedError, UsageError
+from nasmith.errors import SeedError, StorageError, UsageError
 from nasmith.events import Evaluated, Finished, Proposed, Replied, Stopping, Tuned
 from nasmith.executors.inline import Inline
 from nasmith.strategies.evoprompting import EvoPrompting
@@ -190,6 +190,32 @@ def test_a_finished_run_and_a_taken_name_are_refused(tmp_path):
         nasmith.resume("run", storage)
     with pytest.raises(UsageError, match="there is a run named 'run' already"):
         toy_search(storage)
+
+
+class Watched(Inline):
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def start(self, workload):
+        self.calls.append("start")
+        super().start(workload)
+
+    def close(self, *, wait=False):
+        self.calls.append("close")
+        super().close(wait=wait)
+
+
+def test_the_workers_warm_up_while_the_storage_is_opened_and_end_where_it_cannot_be(tmp_path):
+    executor = Watched()
+    storage = open_storage(tmp_path / "runs.sqlite3")
+    storage.runs = lambda: executor.calls.append("runs") or []
+    storage.add_run = lambda run: (_ for _ in ()).throw(StorageError("the disk is full"))
+
+    with pytest.raises(StorageError):
+        toy_search(storage, executor=executor)
+
+    assert executor.calls == ["start", "runs", "close"]
 
 
 def test_a_seed_that_does_not_build_is_named_before_anything_is_stored(tmp_path, monkeypatch):

@@ -20,9 +20,10 @@ SRC = ROOT / "src" / "nasmith"
 
 # A module imports only from lines above its own, and from its own folder.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("types", "errors", "seeding"),
+    ("types", "errors", "files", "seeding"),
     ("events", "protocols"),
     ("source", "population"),
+    ("canonical",),
     ("lms", "tasks", "strategies", "executors", "storage"),  # implementations; the folders never import each other
     ("analysis", "interrupts", "lane", "history", "trials", "propose"),
     ("proposals", "verify"),
@@ -35,11 +36,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("cli",),
 )
-IMPLEMENTATIONS = set(LAYERS[3])
+IMPLEMENTATIONS = set(LAYERS[4])
 MAY_NAME_IMPLEMENTATIONS = {
     "api": "opens the storage that a path or URL names",
     "testing": "ships contract tests and fakes",
-    "cli": "doctor asks the embedded model's files about themselves",
+    "cli": "doctor asks the embedded model's files about themselves; --help says where runs are kept",
 }
 
 NO_TESTS = {
@@ -50,6 +51,8 @@ NO_TESTS = {
 NO_SOURCE = {
     "test_architecture": "is about all of them",
     "test_examples": "runs examples/",
+    "test_attacks": "runs programs that try to do harm, in every sandbox and in none",
+    "test_forgeries": "runs a search among programs that lie about themselves",
     "test_hostile_candidates": "runs the command with candidates that crash, hang and grow",
     "test_readme": "runs what README.md shows",
     "test_benchmarks": "runs benchmarks/",

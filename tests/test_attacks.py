@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from attacks import ATTACKS, CALLS, MARK, NEEDS_ROOT, NO_CONTROL
 
 pytestmark = [
@@ -52,12 +53,14 @@ def _python(root: bool) -> tuple[str, str]:
 
 
 def _call(command: list[str], *, root: bool, packages: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(_HERE.parent / "src"), packages])
+    path = os.pathsep.join(map(str, [_HERE.parent / "src", _HERE, _HERE / "executors", packages]))
     environment = {"PYTHONPATH": path, "NASMITH_TEST_SECRET": _SECRET, "PATH": "/usr/bin:/bin", "OPENBLAS_NUM_THREADS": "1"}
     if not root and os.getuid() == 0:
         options |= {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
     try:
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, cwd="/", check=False, **options)
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=300, cwd="/", check=False, **options
+        )
     except PermissionError as error:
         return subprocess.CompletedProcess(command, 126, "", str(error))
 

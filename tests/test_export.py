@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from nasmith import analysis
 from nasmith.errors import ConfigError, StorageError, UnknownNameError, UsageError
-from nasmith.export import choose_weights, export_model, write_atomically
+from nasmith.export import choose_weights, export_model, write_for_user
 from nasmith.protocols import Storage
 from nasmith.tasks.mnist1d import Mnist1d
 from nasmith.types import Candidate, Evaluation, Status
@@ -75,4 +75,4 @@ def test_a_flagged_model_says_so_in_its_readme(records: analysis.Records, record
 def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigError, match="cannot write"):
-        write_atomically(tmp_path / "file" / "model.py", b"")
+        write_for_user(tmp_path / "file" / "model.py", b"")

@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 
-from nasmith.api import DEFAULT_STORAGE, open_storage
+from nasmith.api import open_storage
+from nasmith.storage import DEFAULT_STORAGE
 
 HOSTILE = {
     "os._exit(1)": "    import os\n    os._exit(1)\n    return nn.Sequential(nn.LazyLinear(10))\n",

@@ -14,7 +14,7 @@ from nasmith.types import Brief, Run, Status
 
 def loop(tmp_path, new=True, lm=None, strategy=None, **options):
     task, executor = ToyTask(), Inline()
-    executor.start(task.workload(), task.data())
+    executor.start(task.workload(), task.data)
     strategy = strategy or EvoPrompting(rounds=2, prompts=2, samples=3, survivors=2)
     run = Run("run", {}, "0", {}, "2026-01-01T00:00:00+00:00")
     return Search(run, task, lm or ToyLM(), strategy, executor, Sql(tmp_path / "runs.sqlite3"), 3, new=new, **options)
@@ -78,7 +78,7 @@ def test_duplicates_and_broken_replies_are_rows_with_reasons(tmp_path):
 
 def test_two_equal_seeds_are_refused(monkeypatch):
     task, executor = ToyTask(), Inline()
-    executor.start(task.workload(), task.data())
+    executor.start(task.workload(), task.data)
     check_seeds(task, executor)
     twice = {"a": "def Model():\n    return [1]\n", "b": "def Model():\n    return [ 1 ]\n"}
     monkeypatch.setattr(ToyTask, "seeds", lambda self: twice)

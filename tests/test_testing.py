@@ -28,7 +28,7 @@ def test_the_same_request_gives_the_same_replies_and_tuning_changes_them(tmp_pat
 
 def test_the_toy_task_can_be_run_and_scored():
     task, executor = ToyTask(), Inline()
-    executor.start(task.workload(), task.data())
+    executor.start(task.workload(), task.data)
     text = task.seeds()["wide"]
     outcome = executor.submit(Job(1, text, 3)).result()
     assert outcome.status is Status.OK

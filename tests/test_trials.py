@@ -6,7 +6,7 @@ import pytest
 from nasmith.errors import RunStoppedError
 from nasmith.testing import ToyTask
 from nasmith.trials import Trials
-from nasmith.types import Candidate, Outcome, Status
+from nasmith.types import Candidate, Evaluation, Outcome, Status
 
 CANDIDATE = Candidate(3, "def Model():\n    return [5]\n")
 
@@ -24,6 +24,28 @@ class Canned:
         future = Future()
         future.set_result(self.outcomes.pop(0))
         return future
+
+
+class Held:
+    """An executor of two workers; a job ends when the test says so."""
+
+    slots = 2
+
+    def __init__(self):
+        self.began, self.futures = [], {}
+
+    def submit(self, job):
+        if job.action == "examine":
+            examined = Future()
+            examined.set_result(second())
+            return examined
+        self.began.append(job.candidate)
+        return self.futures.setdefault(job.candidate, Future())
+
+    def end(self, trials, candidate):
+        self.futures[candidate].set_result(outcome())
+        assert list(trials.finished()) == []  # it is examined now
+        return [evaluation.candidate for _, _, evaluation in trials.finished()]
 
 
 def outcome(**arrays):
@@ -117,9 +139,61 @@ def test_a_metric_that_is_not_finite_makes_the_candidate_invalid():
 
 
 def test_our_own_failure_is_tried_again_and_leaves_no_trace():
-    assert run(Canned(Outcome(Status.ERROR, message="lost"), Outcome(Status.ERROR), outcome(), Outcome(Status.ERROR), second())).status is Status.OK
+    lost = Outcome(Status.ERROR, message="lost")
+    assert run(Canned(lost, lost, outcome(), lost, second())).status is Status.OK
 
 
 def test_our_own_failure_three_times_stops_the_run_with_the_cause():
     with pytest.raises(RunStoppedError, match=r"candidate 3 could not be evaluated in 3 attempts.*no space"):
         run(Canned(*[Outcome(Status.ERROR, message="no space")] * 3))
+
+
+def held(**took):
+    executor = Held()
+    trials = Trials(ToyTask(), executor, lambda metrics: True)
+    for name, seconds in took.items():
+        trials.note(Evaluation(int(name[1:]), Status.OK, seconds=seconds))
+    return executor, trials
+
+
+def child(number, *parents):
+    return Candidate(number, CANDIDATE.text, parents, "infill", step=0)
+
+
+def test_what_will_take_longest_goes_first_by_what_its_parents_took():
+    executor, trials = held(c1=1.0, c2=60.0, c3=5.0)
+    for candidate in (child(10, 1), child(11, 1), child(12, 1), child(13, 1), child(14, 1), child(15, 3, 1), child(16, 1, 2)):
+        trials.submit(candidate, 0)
+    assert executor.began == [10, 11, 12]  # two that run, and one at hand
+
+    for number in (10, 11, 12):
+        assert executor.end(trials, number) == [number]
+    assert executor.began[3:] == [16, 15, 13]
+
+
+def test_a_verification_is_guessed_by_what_the_candidate_itself_took():
+    executor, trials = held(c1=1.0, c2=1.0, c3=1.0, c4=1.0, c5=2.0, c6=9.0)
+    for number in range(1, 7):
+        trials.submit(child(number, 7 - number), 0, "verify")
+    executor.end(trials, 1)
+    assert executor.began[3:] == [6]
+
+
+def test_one_worker_takes_trials_in_the_order_in_which_they_came():
+    executor, trials = held(c1=1.0, c2=60.0)
+    executor.slots = 1
+    for candidate in (child(10, 1), child(11, 1), child(12, 1), child(13, 2)):
+        trials.submit(candidate, 0)
+    executor.end(trials, 10)
+    assert executor.began == [10, 11, 12]
+
+
+def test_what_waits_is_dropped_when_asked():
+    executor, trials = held()
+    for number in range(10, 20):
+        trials.submit(child(number), 0)
+    executor.futures[10].set_running_or_notify_cancel()
+    trials.drop_waiting()
+    assert trials.futures == [executor.futures[10]]
+    assert executor.end(trials, 10) == [10]
+    assert (trials.futures, executor.began) == ([], [10, 11, 12])

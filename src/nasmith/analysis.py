@@ -20,7 +20,6 @@ __all__ = [
     "Scored",
     "Totals",
     "Verified",
-    "best",
     "best_seed",
     "bootstrap_curve",
     "count_by_operator",
@@ -77,11 +76,25 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A candidate with its successful search evaluation and its fitness (higher is better)."""
+    """A candidate with its successful search evaluation; `population` ranks it."""
 
     candidate: Candidate
     evaluation: Evaluation
-    fitness: float
+
+    @property
+    def id(self) -> int:
+        """The candidate's id."""
+        return self.candidate.id
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """What the evaluation measured."""
+        return self.evaluation.metrics
+
+    @property
+    def fitness(self) -> float:
+        """The task's fitness, higher is better."""
+        return self.metrics["fitness"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +164,12 @@ def scored(records: Records) -> list[Scored]:
     for evaluation in records.evaluations:
         if evaluation.purpose == "search" and "fitness" in evaluation.metrics:
             first.setdefault(evaluation.candidate, evaluation)
-    return [Scored(records.candidates[i], first[i], first[i].metrics["fitness"]) for i in sorted(first)]
-
-
-def best(items: Iterable[Scored], n: int = 10) -> list[Scored]:
-    """Return the `n` fittest, best first; of equals the earlier one first."""
-    return sorted(items, key=lambda item: (-item.fitness, item.candidate.id))[:n]
+    return [Scored(records.candidates[i], first[i]) for i in sorted(first)]
 
 
 def best_seed(items: Iterable[Scored]) -> Scored | None:
     """Return the fittest seed, or None where no seed has a score."""
-    return next(iter(best((item for item in items if item.candidate.operator == "seed"), 1)), None)
+    return next(iter(population.top((item for item in items if item.candidate.operator == "seed"), 1)), None)
 
 
 def front(items: Iterable[Scored], objectives: Sequence[Objective]) -> list[Scored]:
@@ -170,13 +178,8 @@ def front(items: Iterable[Scored], objectives: Sequence[Objective]) -> list[Scor
     Candidates that lack an objective, or whose value is not finite, are left out; of equal points the earliest stays.
     """
     names = [objective.name for objective in objectives]
-    known = {
-        item.candidate.id: item
-        for item in items
-        if all(isfinite(item.evaluation.metrics.get(name, float("nan"))) for name in names)
-    }
-    kept = population.front((population.Scored(i, known[i].evaluation.metrics) for i in known), objectives)
-    return sorted((known[entry.id] for entry in kept), key=lambda item: [item.evaluation.metrics[name] for name in names])
+    known = (item for item in items if all(isfinite(item.metrics.get(name, float("nan"))) for name in names))
+    return sorted(population.front(known, objectives), key=lambda item: [item.metrics[name] for name in names])
 
 
 def hypervolume(items: Sequence[Scored], objectives: Sequence[Objective], reference: Sequence[float]) -> float:

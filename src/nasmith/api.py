@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,12 +21,11 @@ from nasmith.interrupts import graceful
 from nasmith.loop import Budget, Search
 from nasmith.population import Scored, front, top
 from nasmith.protocols import Executor, LanguageModel, Storage, Strategy, Task
+from nasmith.storage import DEFAULT_STORAGE
 from nasmith.types import Candidate, Evaluation, Run, Status
 from nasmith.verify import Verification, verify, winners
 
-__all__ = ["DEFAULT_STORAGE", "Result", "open_storage", "resume", "search"]
-
-DEFAULT_STORAGE = "nasmith-runs/nasmith.sqlite3"
+__all__ = ["Result", "open_storage", "resume", "search"]
 
 
 class Result:
@@ -131,19 +131,16 @@ def search(
         "budget": asdict(budget),
         "verify": asdict(verify),
     }
-    opened = open_storage(storage)
-    taken = {run.name for run in opened.runs()}
-    if name in taken:
-        raise UsageError(f"there is a run named {name!r} already. Resume it (nasmith resume {name}) or choose another name.")
-    numbered = (f"{parts['task'].name}-{count}" for count in itertools.count(1))
-    run = Run(
-        name or next(number for number in numbered if number not in taken),
-        config,
-        version("nasmith"),
-        _environment(),
-        datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-    return _execute(run, parts, opened, seed, budget, verify, observers, new=True)
+    with _started(parts):
+        opened = open_storage(storage)
+        run = Run(
+            _free_name(opened, parts["task"], name),
+            config,
+            version("nasmith"),
+            _environment(),
+            datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        return _execute(run, parts, opened, seed, budget, verify, observers, new=True)
 
 
 def resume(name: str, storage: Storage | str | Path | None = None, *, observers: Sequence[Observer] = ()) -> Result:
@@ -162,7 +159,19 @@ def resume(name: str, storage: Storage | str | Path | None = None, *, observers:
         part: registry.create(kind, config[part]["name"], config[part]["options"]) for part, kind in registry.PARTS.items()
     }
     budget, what = Budget(**config["budget"]), Verification(**config["verify"])
-    return _execute(run, parts, opened, config["seed"], budget, what, observers, new=False)
+    with _started(parts):
+        return _execute(run, parts, opened, config["seed"], budget, what, observers, new=False)
+
+
+@contextmanager
+def _started(parts: Mapping[str, Any]) -> Iterator[None]:
+    """Have the workers warm up, before all that takes time in this process; at the end close what was opened."""
+    try:
+        parts["executor"].start(parts["task"].workload(), parts["task"].data)
+        yield
+    finally:
+        parts["executor"].close()
+        parts["lm"].close()
 
 
 def _execute(
@@ -178,20 +187,15 @@ def _execute(
 ) -> Result:
     task: Task = parts["task"]
     executor: Executor = parts["executor"]
-    try:
-        executor.start(task.workload(), task.data())
-        loop = Search(run, task, parts["lm"], parts["strategy"], executor, storage, seed, budget, new=new, observers=observers)
-        with graceful(loop.stop):
-            reason = loop.execute()
-            result = Result(run, storage, task)
-            complete = not loop.stopped and _verify(result, loop, what, seed)
-        if complete:
-            storage.finish_run(run.name, datetime.now(UTC).isoformat(timespec="seconds"))
-        loop.emit(Finished(reason if complete else "stopped", complete))
-        return Result(storage.run(run.name), storage, task)
-    finally:
-        executor.close()
-        parts["lm"].close()
+    loop = Search(run, task, parts["lm"], parts["strategy"], executor, storage, seed, budget, new=new, observers=observers)
+    with graceful(loop.stop):
+        reason = loop.execute()
+        result = Result(run, storage, task)
+        complete = not loop.stopped and _verify(result, loop, what, seed)
+    if complete:
+        storage.finish_run(run.name, datetime.now(UTC).isoformat(timespec="seconds"))
+    loop.emit(Finished(reason if complete else "stopped", complete))
+    return Result(storage.run(run.name), storage, task)
 
 
 def _verify(result: Result, loop: Search, what: Verification, seed: int) -> bool:
@@ -212,6 +216,15 @@ def _verify(result: Result, loop: Search, what: Verification, seed: int) -> bool
         stopped=lambda: loop.stopped,
         emit=loop.emit,
     )
+
+
+def _free_name(storage: Storage, task: Task, name: str | None) -> str:
+    """Return the name that was asked for, or the task's with the first number that no run has."""
+    taken = {run.name for run in storage.runs()}
+    if name in taken:
+        raise UsageError(f"there is a run named {name!r} already. Resume it (nasmith resume {name}) or choose another name.")
+    numbered = (f"{task.name}-{count}" for count in itertools.count(1))
+    return name or next(number for number in numbered if number not in taken)
 
 
 def _made(kind: registry.Kind, component: Any) -> Any:

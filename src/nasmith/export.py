@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from nasmith import analysis
 from nasmith.analysis import Records, Verified
 from nasmith.errors import ConfigError, StorageError, UnknownNameError, UsageError
+from nasmith.files import write_whole
 from nasmith.protocols import Task
 from nasmith.types import Evaluation
 
-__all__ = ["Exported", "choose_weights", "export_model", "write_atomically"]
+__all__ = ["Exported", "choose_weights", "export_model", "write_for_user"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +23,15 @@ class Exported:
     files: tuple[Path, ...]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is whole or not there; its folder is made where it is missing.
+def write_for_user(path: Path, data: bytes) -> None:
+    """Write a file that is whole or not there, where the user wants it.
 
     Raises:
         ConfigError: The file cannot be written there.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
+        write_whole(path, data)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
         raise ConfigError(f"cannot write {path}: {error.strerror}. Choose another folder.") from error
 
 
@@ -103,7 +97,7 @@ def export_model(records: Records, task: Task, folder: Path, output: Path, candi
         "README.md": _readme(records, task, item, chosen).encode(),
     }
     for name, data in files.items():
-        write_atomically(output / name, data)
+        write_for_user(output / name, data)
     return Exported(item.candidate.id, tuple(output / name for name in files))
 
 

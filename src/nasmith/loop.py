@@ -241,6 +241,7 @@ class Search:
         if not replayed:
             self._storage.add_evaluation(self._run.name, evaluation)
         self._told += 1
+        self.trials.note(evaluation)
         self._strategy.tell(candidate, evaluation)
         self.emit(Evaluated(candidate, evaluation, evaluation.metrics.get("fitness"), replayed))
 

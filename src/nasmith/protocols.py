@@ -106,7 +106,7 @@ class Workload(Protocol):
         """
 
     def fit(self, text: str, seed: int, data: Data) -> tuple[Mapping[str, object], Mapping[str, float]]:
-        """Train the program on `data["train"]` and return (arrays, facts): predictions of the other splits and states, no score.
+        """Train the program on `data["train"]` and return (arrays, facts): predictions of other splits and states, no score.
 
         The state of every point that the task may choose as the best is among the arrays: only what a state proves counts.
         """
@@ -167,8 +167,8 @@ class Executor(Protocol):
 
     slots: int
 
-    def start(self, workload: Workload, data: Data = ...) -> None:
-        """Make ready; called once, before the first job. `data` is what jobs may be given; none by default."""
+    def start(self, workload: Workload, data: Callable[[], Data] = ...) -> None:
+        """Make ready; called once, before the first job. `data` returns what jobs may be given; nothing by default."""
 
     def submit(self, job: Job) -> Future[Outcome]:
         """Queue a job. The future never raises for a bad candidate, and may be cancelled while it waits."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nasmith.canonical import canonical_hash
 from nasmith.proposals import Reply
 from nasmith.propose import children, example
-from nasmith.source import canonical_hash
 from nasmith.types import Candidate, Description, Example
 
 __all__ = ["Roster", "flaw", "identity"]

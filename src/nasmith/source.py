@@ -1,4 +1,4 @@
-"""Reads programs as text: their canonical form, where a growing one ends, and which of its lines may be rewritten.
+"""Reads programs as text: where a growing one ends, and which of its lines may be rewritten.
 
 Pure functions of text; nothing is executed.
 """
@@ -11,10 +11,9 @@ import symtable
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Literal
 
-__all__ = ["Hole", "canonical", "canonical_hash", "cuts", "definitions", "end_of_lines", "end_of_program", "holes", "names"]
+__all__ = ["Hole", "cuts", "definitions", "end_of_lines", "end_of_program", "holes", "names", "parsed"]
 
 _BLOCK = re.compile(r"^(?:@|(?:async\s+)?def\b|class\b)", re.MULTILINE)
 _TOKEN = re.compile(
@@ -44,38 +43,6 @@ class Hole:
 
     start: int
     end: int
-
-
-def canonical(text: str, entry: str = "Model") -> str:
-    """Return the program in a form that is equal for programs that differ in names, layout or keyword order alone.
-
-    Comments, docstrings and annotations of functions are dropped, keyword arguments sorted, and names that the program binds
-    itself numbered in order of first appearance. Names of attributes, methods, keywords, imports and globals stay.
-
-    Args:
-        text: Source code.
-        entry: Name that the outside looks for; it stays too.
-
-    Raises:
-        ValueError: The text is no Python; the message holds the line and the reason.
-    """
-    tree, table = _parse(text)
-    try:
-        _Plain().visit(tree)
-        fixed = _fixed_names(tree, table) | {entry}
-        _Rename(_bound_names(table) - fixed, fixed | _plain_names(tree)).visit(tree)
-        return ast.unparse(ast.fix_missing_locations(tree))
-    except RecursionError as error:
-        raise ValueError("the program is nested too deeply") from error
-
-
-def canonical_hash(text: str, entry: str = "Model") -> str:
-    """Return 16 hexadecimal digits that are equal for programs of equal canonical form.
-
-    Raises:
-        ValueError: As `canonical`.
-    """
-    return blake2b(canonical(text, entry).encode(errors="backslashreplace"), digest_size=8).hexdigest()
 
 
 def end_of_program(prefix: str, reply: str) -> int | None:
@@ -140,7 +107,7 @@ def holes(text: str) -> list[Hole]:
     definitions, the line that opens such a call and the one that closes it are not.
     """
     try:
-        tree, _ = _parse(text)
+        tree, _ = parsed(text)
     except ValueError:
         return []
     found: set[Hole] = set()
@@ -166,7 +133,7 @@ def definitions(text: str) -> dict[str, str]:
     Raises:
         ValueError: The text is no Python.
     """
-    tree, _ = _parse(text)
+    tree, _ = parsed(text)
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     lines = text.splitlines(keepends=True)
     sources = {}
@@ -183,11 +150,16 @@ def names(text: str) -> set[str]:
     Raises:
         ValueError: The text is no Python.
     """
-    tree, _ = _parse(text)
+    tree, _ = parsed(text)
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
 
 
-def _parse(text: str) -> tuple[ast.Module, symtable.SymbolTable]:
+def parsed(text: str) -> tuple[ast.Module, symtable.SymbolTable]:
+    """Return a program's syntax tree and its table of names.
+
+    Raises:
+        ValueError: The text is no Python; the message holds the line and the reason.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a candidate's odd escapes are no business of the console
@@ -199,87 +171,6 @@ def _parse(text: str) -> tuple[ast.Module, symtable.SymbolTable]:
         raise ValueError("the program is nested too deeply") from error
     except UnicodeEncodeError as error:
         raise ValueError("the program holds a character that is no text") from error
-
-
-# The canonical form.
-
-
-class _Plain(ast.NodeTransformer):
-    """Drops what does nothing and sorts keyword arguments."""
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        super().generic_visit(node)
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and not isinstance(node, ast.Lambda | ast.IfExp):
-            kept = [item for item in body if not (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))]
-            node.body = kept or ([] if isinstance(node, ast.Module) else [ast.Pass()])  # type: ignore[attr-defined]
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.returns = None
-        if isinstance(node, ast.arg):
-            node.annotation = None
-        if isinstance(node, ast.Call | ast.ClassDef) and all(keyword.arg for keyword in node.keywords):
-            node.keywords.sort(key=lambda keyword: str(keyword.arg))
-        return node
-
-
-class _Rename(ast.NodeTransformer):
-    """Numbers `bound` names in order of first appearance, and avoids the names in `taken`."""
-
-    def __init__(self, bound: set[str], taken: set[str]) -> None:
-        self._bound, self._taken = bound, taken - bound
-        self._new: dict[str, str] = {}
-        self._count = 0
-
-    def _name(self, old: str) -> str:
-        if old not in self._bound:
-            return old
-        while old not in self._new:
-            name, self._count = f"v{self._count}", self._count + 1
-            if name not in self._taken:
-                self._new[old] = name
-        return self._new[old]
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        for field in ("id", "arg", "name", "rest"):
-            old = getattr(node, field, None)
-            if isinstance(old, str) and not isinstance(node, ast.keyword | ast.alias):
-                setattr(node, field, self._name(old))
-        if isinstance(node, ast.Global | ast.Nonlocal):
-            node.names = [self._name(old) for old in node.names]
-        return super().generic_visit(node)
-
-
-def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
-    yield table
-    for child in table.get_children():
-        yield from _tables(child)
-
-
-def _bound_names(table: symtable.SymbolTable) -> set[str]:
-    return {s.get_name() for scope in _tables(table) for s in scope.get_symbols() if s.is_assigned() or s.is_parameter()}
-
-
-def _fixed_names(tree: ast.Module, table: symtable.SymbolTable) -> set[str]:
-    """Names that must stay: those of the outside, of imports, of classes' members, and parameters passed by keyword."""
-    top = {s.get_name() for s in table.get_symbols() if s.is_assigned()}
-    fixed: set[str] = set()
-    for scope in _tables(table):
-        for symbol in scope.get_symbols():
-            name = symbol.get_name()
-            from_outside = symbol.is_global() and symbol.is_referenced() and name not in top
-            member = scope.get_type() == "class" and symbol.is_assigned()
-            if from_outside or member or symbol.is_imported():
-                fixed.add(name)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg:
-            fixed.add(node.arg)
-        if isinstance(node, ast.MatchClass):
-            fixed.update(node.kwd_attrs)
-    return fixed
-
-
-def _plain_names(tree: ast.Module) -> set[str]:
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 # Lines of growing text.

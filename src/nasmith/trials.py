@@ -7,6 +7,7 @@ must agree: what a program claims without its state proving it does not count.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -41,11 +42,18 @@ class Trial:
 
 
 class Trials:
-    """The trials that are out. Called from the loop's thread alone."""
+    """The trials that are out, or wait. Called from the loop's thread alone.
+
+    Where several are trained at once, the one that will probably take longest goes first: a long one that begins last leaves
+    the other processors idle at the end of a round. What a candidate takes is guessed from what its parents took.
+    """
 
     def __init__(self, task: Task, executor: Executor, accepts: Callable[[Mapping[str, float]], bool]) -> None:
         self._task, self._executor, self._accepts = task, executor, accepts
         self._out: dict[Future[Outcome], Trial] = {}
+        self._waiting: list[tuple[float, int, Trial]] = []  # a heap: the longest first, of equals the earliest
+        self._took: dict[int, float] = {}  # seconds of the last evaluation, by candidate
+        self._count = 0
 
     @property
     def futures(self) -> list[Future[Outcome]]:
@@ -55,6 +63,10 @@ class Trials:
     def submit(self, candidate: Candidate, seed: int, purpose: Purpose = "search") -> None:
         """Hand a candidate to the executor."""
         self._submit(Trial(candidate, Job(candidate.id, candidate.text, seed), purpose))
+
+    def note(self, evaluation: Evaluation) -> None:
+        """Learn how long a candidate took."""
+        self._took[evaluation.candidate] = evaluation.seconds
 
     def finished(self) -> Iterator[tuple[Trial, Outcome, Evaluation]]:
         """Take out what is done, judged; what is trained goes on to be examined. The outcome is that of the training.
@@ -73,6 +85,7 @@ class Trials:
                     yield trial, outcome, self._judge(trial, replace(outcome, status=Status.INVALID, message=str(error)))
             else:
                 yield trial, trial.trained or outcome, self._judge(trial, outcome)
+            self._hand_over()
 
     def _examination(self, trial: Trial, outcome: Outcome) -> Trial:
         splits = ("val", "test") if trial.purpose == "verify" else ("val",)
@@ -94,10 +107,29 @@ class Trials:
 
     def drop_waiting(self) -> None:
         """Forget the trials that have not begun."""
+        self._waiting.clear()
         self._forget(future for future, trial in list(self._out.items()) if trial.trained is None and future.cancel())
 
     def _submit(self, trial: Trial) -> None:
-        self._out[self._executor.submit(trial.job)] = trial
+        if trial.trained is not None:  # short, and what it is for is done: it does not queue
+            self._out[self._executor.submit(trial.job)] = trial
+            return
+        self._count += 1
+        heapq.heappush(self._waiting, (-self._guess(trial.candidate), self._count, trial))
+        self._hand_over()
+
+    def _guess(self, candidate: Candidate) -> float:
+        """Return the seconds that a candidate will probably take; with one worker nothing, so that the first is first."""
+        if self._executor.slots == 1:
+            return 0.0
+        parents = max((self._took.get(parent, 0.0) for parent in candidate.parents), default=0.0)
+        return self._took.get(candidate.id, parents)
+
+    def _hand_over(self) -> None:
+        """Give the executor what it trains now, and one more, so that no worker waits for this thread."""
+        while self._waiting and sum(trial.trained is None for trial in self._out.values()) <= self._executor.slots:
+            trial = heapq.heappop(self._waiting)[-1]
+            self._out[self._executor.submit(trial.job)] = trial
 
     def _forget(self, futures: Iterable[Future[Outcome]]) -> None:
         for future in futures:
@@ -141,6 +173,6 @@ def _compare(first: Mapping[str, float], second: Mapping[str, float]) -> None:
     for name in first.keys() & second.keys():
         if first[name] != second[name]:
             raise ValueError(
-                f"two measurements of {name} differ: {first[name]:,.10g} in the process that trained it, {second[name]:,.10g} in "
-                "another one, from its source and its trained state"
+                f"two measurements of {name} differ: {first[name]:,.10g} in the process that trained it, {second[name]:,.10g} "
+                "in another one, from its source and its trained state"
             )

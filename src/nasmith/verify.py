@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from nasmith.errors import ConfigError
 from nasmith.events import Evaluated, Event, Stopping, Submitted
+from nasmith.files import write_whole
 from nasmith.history import History
 from nasmith.population import Scored, front, top
 from nasmith.protocols import Storage, Task
@@ -120,7 +120,4 @@ def _save(task: Task, outcome: Outcome, path: Path) -> None:
     """Write the state of the best validation point; the file is whole or not there."""
     from safetensors.numpy import save
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_bytes(save(dict(task.best_state(outcome))))
-    part.replace(path)
+    write_whole(path, save(dict(task.best_state(outcome))))

@@ -22,7 +22,7 @@ class ExecutorContract:
     @pytest.fixture
     def executor(self) -> Iterator[Executor]:
         executor = self.make()
-        executor.start(Python(), {split: {"x": np.ones(3)} for split in ("train", "val", "test")})
+        executor.start(Python(), lambda: {split: {"x": np.ones(3)} for split in ("train", "val", "test")})
         yield executor
         executor.close()
 

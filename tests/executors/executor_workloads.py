@@ -43,7 +43,6 @@ class Python:
         exec(compile(below, "<program>", "exec"), names)
         return names["arrays"], names["facts"]  # type: ignore[return-value]
 
-
     def examine(self, text: str, state: Mapping[str, Any], data: Data) -> tuple[Mapping[str, object], Mapping[str, float]]:
         names: dict[str, Any] = {"np": np, "state": state, "facts": {"screened": 1}}
         exec(compile(text, "<program>", "exec"), names)

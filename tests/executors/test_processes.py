@@ -26,7 +26,7 @@ class TestContract(ExecutorContract):
         return Processes(workers=2, timeout_seconds=20, memory_mb=500, output_mb=1)
 
 
-# The programs below show what the processes around a candidate hold when no sandbox does: they need files to tell what they did.
+# The programs below show what the processes around a candidate hold when no sandbox does; they need files to say what they did.
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,14 @@ def test_it_serves_several_jobs_at_once() -> None:
             assert (outcome.status, outcome.facts["n"]) == (Status.OK, n)
 
 
+def test_a_candidate_finds_the_collector_of_garbage_switched_on() -> None:
+    with zygote(Python()) as (control, _):
+        receive(control, 0)
+        with ask(control, "import gc\nfacts['on'] = gc.isenabled()") as talk:
+            _, result = receive(talk, 10**6)
+        assert unpack_outcome(result, 10**6).facts["on"]
+
+
 def test_it_never_runs_a_job_with_threads_of_its_own() -> None:
     with zygote(StartsAThread()) as (control, _):
         answer = receive(control, 0)[0]

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nasmith.errors import MissingDependencyError
 from nasmith.lms import gguf_weights
+from nasmith.lms.huggingface import HuggingFace
 from nasmith.lms.smollm2 import WHEEL, SmolLM2
 from nasmith.types import Request
 
@@ -52,6 +55,28 @@ def test_making_one_imports_nothing_heavy() -> None:
     code = "import sys; from nasmith.lms.smollm2 import SmolLM2; SmolLM2(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ))
     assert done.stdout.strip() == "False"
+
+
+def test_every_option_of_any_model_is_one_here_and_is_kept() -> None:
+    changed: dict[str, Any] = {
+        "temperatures": (0.1,),
+        "operators": {"infill": 1.0},
+        "context": 77,
+        "top_p": 0.5,
+        "dtype": "float32",
+        "device": "cuda",
+        "threads": 3,
+        "virtual_tokens": 5,
+        "tuning_epochs": 2,
+        "tuning_batch": 9,
+        "learning_rate": 0.2,
+        "tuning_examples": 6,
+        "tuning_tokens": 99,
+    }
+    assert set(inspect.signature(HuggingFace).parameters) == {"folder", "name", *changed}
+    assert set(inspect.signature(SmolLM2).parameters) == {*changed, "auto_install"}
+    made = SmolLM2(**changed)
+    assert {option: getattr(made, option) for option in changed} == changed
 
 
 @pytest.mark.lm

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nasmith.tasks.torch_programs import Rules, build, count_parameters, is_running_statistic, materialize, screen
+from nasmith.tasks.torch_programs import build, count_parameters, is_running_statistic, materialize, screen
+from nasmith.tasks.torch_settings import Rules
 
 PREAMBLE = "import torch\nfrom torch import nn\nimport torch.nn.functional as F\n"
 RULES = Rules(PREAMBLE, (40,), 10, 20_000)
@@ -137,6 +138,7 @@ def test_what_only_looks_like_a_running_statistic_counts():
         "    def forward(self, x):\n        return x\n\n\ndef Model",
     )  # fmt: skip
     assert screen(text, RULES)["params"] == 410 + 600
+
 
 def test_a_shared_layer_counts_once():
     text = "def Model():\n    a = nn.LazyLinear(40)\n    return nn.Sequential(a, nn.ReLU(), a, nn.LazyLinear(10))\n"

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from nasmith.tasks.torch_training import Recipe, early_stop, train
+from nasmith.tasks.torch_settings import Recipe
+from nasmith.tasks.torch_training import early_stop, train
 
 
 @pytest.fixture
@@ -28,11 +29,6 @@ def linear(seed: int = 0) -> nn.Module:
 
 def recipe(**options) -> Recipe:
     return Recipe(**{"steps": 60, "batch_size": 32, "evaluations": 4, "device": "cpu"} | options)
-
-
-def test_evaluation_points_are_even_and_end_with_the_last_step():
-    assert recipe().points() == [15, 30, 45, 60]
-    assert recipe(steps=3, evaluations=3).points() == [1, 2, 3]
 
 
 def test_predictions_are_classes_at_each_point_and_get_better(problem):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasmith.errors import NasmithError, StorageError, UnknownNameError, UsageError
+from nasmith.storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +30,7 @@ StoragePath = Annotated[
     typer.Option(
         "--storage",
         metavar="PATH",
-        help="SQLite file or database URL with the runs. [dim]Default: nasmith-runs/nasmith.sqlite3[/]",
+        help=f"SQLite file or database URL with the runs. [dim]Default: {DEFAULT_STORAGE}[/]",
     ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", metavar=FLAG, help="Print JSON, for scripts.")]
@@ -74,7 +75,7 @@ def opened(where: str | None) -> Iterator[Storage]:
     Raises:
         StorageError: There is none.
     """
-    from nasmith.api import DEFAULT_STORAGE, open_storage
+    from nasmith.api import open_storage
 
     path = where or DEFAULT_STORAGE
     if "://" not in path and not Path(path).exists():

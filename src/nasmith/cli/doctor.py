@@ -180,8 +180,9 @@ def _sandbox() -> Check:
 
 
 def _storage(where: str | None) -> Check:
-    from nasmith.api import DEFAULT_STORAGE, open_storage
+    from nasmith.api import open_storage
     from nasmith.errors import StorageError
+    from nasmith.storage import DEFAULT_STORAGE
 
     path = where or DEFAULT_STORAGE
     if "://" not in path and not Path(path).exists():

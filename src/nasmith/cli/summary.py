@@ -13,11 +13,14 @@ from rich.text import Text
 from nasmith import analysis
 from nasmith.analysis import Records, Scored, Verified
 from nasmith.cli.progress import STATUS_STYLES
+from nasmith.population import top
 from nasmith.protocols import Storage, Task
 from nasmith.report.wording import duration, number, plural, with_spread, words
 from nasmith.types import Objective, Status
 
 __all__ = ["counts_table", "leaders_table", "print_summary", "seconds_between", "storage_flag", "summary", "verified_table"]
+
+_SHOWN = 10
 
 
 def storage_flag(storage: str | None) -> str:
@@ -29,6 +32,7 @@ def summary(storage: Storage, name: str, task: Task) -> dict[str, Any]:
     """Return what a script would want to know of a run."""
     records = analysis.read(storage, name)
     scored = analysis.scored(records)
+    children = (item for item in scored if item.candidate.operator != "seed")
     return {
         "run": name,
         "created": records.run.created,
@@ -38,7 +42,7 @@ def summary(storage: Storage, name: str, task: Task) -> dict[str, Any]:
         "operators": analysis.count_by_operator(records),
         "lm": asdict(analysis.totals(records.completions.values())),
         "tunings": [asdict(tuning) for tuning in records.tunings.values()],
-        "best": [_scored_json(item) for item in analysis.best(item for item in scored if item.candidate.operator != "seed")],
+        "best": [_scored_json(item) for item in top(children, _SHOWN)],
         "seeds": [_scored_json(item) for item in scored if item.candidate.operator == "seed"],
         "front": [item.candidate.id for item in analysis.front(scored, task.objectives)],
         "verified": [_verified_json(item) for item in analysis.verified(records, task)],
@@ -145,9 +149,9 @@ def verified_table(winners: Sequence[Verified], objectives: Sequence[Objective],
     return table
 
 
-def leaders_table(scored: Sequence[Scored], objectives: Sequence[Objective], limit: int = 10) -> Table:
+def leaders_table(scored: Sequence[Scored], objectives: Sequence[Objective], limit: int = _SHOWN) -> Table:
     """Return the fittest of the search, and all seeds, best first."""
-    children = analysis.best((item for item in scored if item.candidate.operator != "seed"), limit)
+    children = top((item for item in scored if item.candidate.operator != "seed"), limit)
     seeds = [item for item in scored if item.candidate.operator == "seed"]
     table = Table(title="Best of the search", title_justify="left", box=None, pad_edge=False)
     table.add_column("model", no_wrap=True)
@@ -155,7 +159,7 @@ def leaders_table(scored: Sequence[Scored], objectives: Sequence[Objective], lim
     for objective in objectives:
         table.add_column(words(objective.name), justify="right")
     table.add_column("fitness", justify="right")
-    for item in analysis.best([*children, *seeds], len(scored)):
+    for item in top([*children, *seeds], len(scored)):
         seed = item.candidate.operator == "seed"
         by = "seed" if seed else f"{item.candidate.operator} of {', '.join(f'#{i}' for i in item.candidate.parents)}"
         values = [number(item.evaluation.metrics.get(objective.name, float("nan"))) for objective in objectives]

@@ -51,7 +51,9 @@ class Bundle:
                     memory[start : start + block.nbytes] = block.tobytes()
             if sys.platform == "linux":
                 fcntl.fcntl(
-                    descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+                    descriptor,
+                    fcntl.F_ADD_SEALS,
+                    fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE,
                 )
         except BaseException:
             os.close(descriptor)

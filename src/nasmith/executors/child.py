@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from nasmith.executors.attempt import attempt, explain, packed
 from nasmith.executors.bundle import unpack
+from nasmith.executors.order import Order
 from nasmith.executors.sandbox.limits import Limits
 from nasmith.executors.sandbox.policy import Sandbox
-from nasmith.executors.order import Order
 from nasmith.protocols import Workload
 from nasmith.types import Outcome, Status
 

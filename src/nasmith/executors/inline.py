@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from types import MappingProxyType
 
 from nasmith.errors import ConfigError
 from nasmith.executors.attempt import attempt, packed
@@ -36,10 +36,10 @@ class Inline:
         self._workload: Workload | None = None
         self._data: Data = {}
 
-    def start(self, workload: Workload, data: Data = MappingProxyType({})) -> None:
+    def start(self, workload: Workload, data: Callable[[], Data] = dict) -> None:
         """Warm the workload in this process."""
         workload.warm()
-        self._workload, self._data = workload, data
+        self._workload, self._data = workload, data()
 
     def submit(self, job: Job) -> Future[Outcome]:
         """Run the job and return its finished future.

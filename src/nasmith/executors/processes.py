@@ -10,10 +10,9 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 from nasmith.errors import ConfigError, NasmithError, UnknownNameError
@@ -93,8 +92,8 @@ class Processes:
             raise UnknownNameError("sandbox", sandbox, Level)
         if sandbox != Level.OFF and sys.platform != "linux":
             raise ConfigError(
-                f"the sandbox {sandbox!r} needs Linux. On this system only time and resident memory of a candidate are held, and "
-                "it runs with your rights: pass --sandbox off if you accept that, or run nasmith in a Linux container"
+                f"the sandbox {sandbox!r} needs Linux. On this system only time and resident memory of a candidate are held, "
+                "and it runs with your rights: pass --sandbox off if you accept that, or run nasmith in a Linux container"
             )
         self.workers, self.sandbox, self.timeout_seconds, self.cpu_seconds = workers, str(sandbox), timeout_seconds, cpu_seconds
         self.memory_mb, self.output_mb, self.threads, self.gpu_memory_mb = memory_mb, output_mb, threads, gpu_memory_mb
@@ -120,7 +119,7 @@ class Processes:
         self._deaths = 0
         self._broken = ""
 
-    def start(self, workload: Workload, data: Data = MappingProxyType({})) -> None:
+    def start(self, workload: Workload, data: Callable[[], Data] = dict) -> None:
         """Begin to warm the workload up in another process, and return at once; jobs wait until it is warm.
 
         Raises:
@@ -136,8 +135,8 @@ class Processes:
                 "`if __name__ == '__main__':`"
             )
         self._setup = Setup.of(workload, Level(self.sandbox))
-        self._data = {split: Bundle.of(arrays) for split, arrays in data.items()}
         self._zygote = Zygote(self._setup)
+        self._data = {split: Bundle.of(arrays) for split, arrays in data().items()}  # while it warms up
         self._threads = [threading.Thread(target=self._serve, name=f"job-{i}", daemon=True) for i in range(self.slots)]
         self._threads.append(threading.Thread(target=self._warm_up, name="warm-up", daemon=True))
         for thread in self._threads:

@@ -9,8 +9,6 @@ packs, which bounds the memory.
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nasmith.errors import UsageError
+from nasmith.files import write_whole
 from nasmith.seeding import derive, generator
 
 __all__ = ["Pair", "Settings", "first_vectors", "learn", "read", "select", "write"]
@@ -145,18 +144,7 @@ def write(path: Path, vectors: Tensor, name: str) -> None:
     """Write an adapter whole or not at all; `name` says which model it belongs to."""
     from safetensors.torch import save
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = save({KEY: vectors.contiguous().cpu()}, metadata={"format": "pt", "model": name})
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, save({KEY: vectors.contiguous().cpu()}, metadata={"format": "pt", "model": name}))
 
 
 def read(path: Path, width: int) -> Tensor:

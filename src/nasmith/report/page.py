@@ -12,7 +12,8 @@ from typing import Any
 
 from nasmith import analysis
 from nasmith.analysis import FLAG_RULE, Records, Scored, Verified
-from nasmith.export import write_atomically
+from nasmith.export import write_for_user
+from nasmith.population import top
 from nasmith.protocols import Task
 from nasmith.report.code import side_by_side, stylesheet
 from nasmith.report.plots import draw_all, styled
@@ -42,9 +43,9 @@ def write_report(records: Records, task: Task, output: Path) -> list[Path]:
             buffer = io.BytesIO()
             drawing.figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
             written.append(output / f"{drawing.name}.png")
-            write_atomically(written[-1], buffer.getvalue())
+            write_for_user(written[-1], buffer.getvalue())
         svgs = {drawing.name: inline_svg(drawing) for drawing in drawings}
-    write_atomically(written[0], render(records, task, drawings, svgs).encode())
+    write_for_user(written[0], render(records, task, drawings, svgs).encode())
     return written
 
 
@@ -87,7 +88,7 @@ def _verdict(scored: Sequence[Scored], winners: Sequence[Verified], objectives: 
     """Say in a sentence or two what the run found."""
     best = next((item for item in winners if _child(item) and item.evaluations), None)
     if best is None:
-        leader = next(iter(analysis.best((item for item in scored if _child(item)), 1)), None)
+        leader = next(iter(top((item for item in scored if _child(item)), 1)), None)
         if leader is None:
             return "No child could be trained yet."
         return (
@@ -106,7 +107,7 @@ def _tiles(records: Records, scored: Sequence[Scored], winners: Sequence[Verifie
     statuses = analysis.count_by_status(records)
     total = sum(statuses.values())
     tokens = analysis.totals(records.completions.values())
-    leader = next(iter(analysis.best((item for item in scored if _child(item)), 1)), None)
+    leader = next(iter(top((item for item in scored if _child(item)), 1)), None)
     tiles = [(f"{total:,}", "children")]
     if total:
         tiles.append((f"{statuses.get(Status.OK, 0) / total:.0%}", "new and trained"))
@@ -169,7 +170,7 @@ def _reasons(records: Records) -> list[tuple[str, str, int, int]]:
 def _codes(records: Records, scored: Sequence[Scored], winners: Sequence[Verified], task: Task) -> list[dict[str, Any]]:
     """Choose the programs to show: verified children, best first; before verification the fittest."""
     chosen = [item.candidate for item in winners if _child(item) and item.evaluations]
-    chosen = chosen or [item.candidate for item in analysis.best(item for item in scored if _child(item))]
+    chosen = chosen or [item.candidate for item in top((item for item in scored if _child(item)), _SHOWN_PROGRAMS)]
     found = {item.candidate.id: item for item in scored}
     return [_code(records, candidate, found, task) for candidate in chosen[:_SHOWN_PROGRAMS]]
 

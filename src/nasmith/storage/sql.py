@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from nasmith.errors import ConfigError, StorageError, UnknownNameError
-from nasmith.storage import schema
+from nasmith.storage import DEFAULT_STORAGE, schema
 from nasmith.storage.database import Database
 from nasmith.types import Brief, Candidate, Completion, Evaluation, Run, Sampling, Status, Tune, Tuning
 
@@ -38,7 +38,7 @@ class Sql:
 
     def __init__(
         self,
-        database: str | Path = "nasmith-runs/nasmith.sqlite3",
+        database: str | Path = DEFAULT_STORAGE,
         *,
         read_only: bool = False,
         folder: str | Path | None = None,
@@ -47,7 +47,7 @@ class Sql:
         self._database = Database(database, read_only=read_only, timeout_seconds=timeout_seconds)
         self._read_only = read_only
         path = self._database.path
-        self._folder = Path(folder) if folder is not None else path.parent if path else Path("nasmith-runs")
+        self._folder = Path(folder) if folder is not None else path.parent if path else Path(DEFAULT_STORAGE).parent
         self._ids: dict[str, int] = {}
 
     def __repr__(self) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -18,28 +17,13 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["Rules", "build", "count_parameters", "is_running_statistic", "materialize", "restore", "screen"]
+from nasmith.tasks.torch_settings import Rules
+
+__all__ = ["build", "count_parameters", "is_running_statistic", "materialize", "restore", "screen"]
 
 _FILE_NAME = "<program>"
 _LONGEST_REASON = 300
 _TRAIN_BATCH, _EVAL_BATCH = 3, 2
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a program must keep to.
-
-    Attributes:
-        preamble: Code that runs above every program.
-        input_shape: Shape of one input, without the batch.
-        outputs: Length of the output vector of one input.
-        max_params: Most parameters that a model may have, as `count_parameters` counts them.
-    """
-
-    preamble: str
-    input_shape: tuple[int, ...]
-    outputs: int
-    max_params: int
 
 
 class _Reasons:

@@ -19,41 +19,12 @@ from torch.nn.functional import cross_entropy
 from torch.optim.adamw import adamw
 from torch.utils.flop_counter import FlopCounterMode
 
+from nasmith.tasks.torch_settings import Recipe
+
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Recipe", "Trained", "early_stop", "predict", "resolve_device", "train"]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How to train.
-
-    Attributes:
-        steps: Optimiser steps.
-        batch_size: Examples per step; drawn without replacement within an epoch, an incomplete last batch is left out.
-        learning_rate: Of AdamW, constant.
-        weight_decay: Of AdamW, on all parameters.
-        evaluations: Number of evaluation points, evenly spaced, the last after the last step.
-        early_stopping: Stop by the rule `early_stop`.
-        threads: Processor threads of one training.
-        device: "cpu", "cuda", "cuda:1", …; "auto" for CUDA where it works.
-        cuda_graph: Replay one captured step on a CUDA device; falls back to eager steps where capture fails.
-    """
-
-    steps: int = 8000
-    batch_size: int = 128
-    learning_rate: float = 0.01
-    weight_decay: float = 0.01
-    evaluations: int = 20
-    early_stopping: bool = False
-    threads: int = 1
-    device: str = "auto"
-    cuda_graph: bool = True
-
-    def points(self) -> list[int]:
-        """The steps after which the model is evaluated, ascending, without repetition."""
-        return sorted({max(1, round(self.steps * (i + 1) / self.evaluations)) for i in range(self.evaluations)})
+__all__ = ["Trained", "early_stop", "predict", "resolve_device", "train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,9 +238,7 @@ class _Watch:
         return self.stopped
 
 
-def predict(
-    model: nn.Module, inputs: Mapping[str, torch.Tensor], recipe: Recipe
-) -> tuple[dict[str, np.ndarray], float]:
+def predict(model: nn.Module, inputs: Mapping[str, torch.Tensor], recipe: Recipe) -> tuple[dict[str, np.ndarray], float]:
     """Predict as `train` does at an evaluation point.
 
     Returns:

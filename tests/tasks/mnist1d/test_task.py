@@ -52,6 +52,13 @@ def test_constructing_does_no_work():
     assert done.stdout.strip() == "False"
 
 
+def test_the_workers_need_not_wait_until_this_process_has_imported_pytorch():
+    script = "import pickle, sys; from nasmith.tasks.mnist1d import Mnist1d; pickle.dumps(Mnist1d().workload())"
+    script += "; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 @pytest.mark.parametrize(
     "options",
     [

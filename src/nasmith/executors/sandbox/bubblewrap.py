@@ -11,7 +11,7 @@ __all__ = ["command", "wrapped"]
 
 
 _KEPT_RIGHTS = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_DAC_READ_SEARCH")  # root's, to become another user and to end it
-_EMPTY = ("/tmp", "/dev/shm")  # noqa: S108 - folders that everybody may write to, elsewhere
+_EMPTY = ("/tmp", "/dev/shm")
 
 
 def command() -> str | None:

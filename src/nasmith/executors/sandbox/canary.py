@@ -19,7 +19,7 @@ from pathlib import Path
 from nasmith.executors.sandbox.limits import Limits
 from nasmith.executors.sandbox.policy import Level, Sandbox
 
-__all__ = ["ATTEMPTS", "try_out"]
+__all__ = ["ATTEMPTS", "main", "try_out"]
 
 _SECRET = "/etc/passwd"
 _LIMITS = Limits(timeout_seconds=10, memory_bytes=1 << 30, output_bytes=1 << 20, threads=1)

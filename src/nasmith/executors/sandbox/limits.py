@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["Limits", "set_limits"]
+__all__ = ["Limits", "limit_threads", "set_limits"]
 
 _FILES = 256
 _BACKSTOP = 2

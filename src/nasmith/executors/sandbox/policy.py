@@ -19,7 +19,17 @@ from nasmith.executors.sandbox.limits import Limits, limit_threads, set_limits
 __all__ = ["THREAD_VARIABLES", "Level", "Sandbox", "readable_paths"]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/dev/null", "/dev/urandom", "/dev/zero")
+_SYSTEM = (
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/etc/ld.so.cache",
+    "/dev/null",
+    "/dev/urandom",
+    "/dev/zero",
+)
 _GPU_DEVICES = ("nvidia*", "nvidia-caps/*", "kfd", "dri/*", "shm")
 _OUT_OF_THE_WAY = 64  # a descriptor above those that a candidate's process rearranges
 _THREADS_SPARE = 8  # what libraries start besides those that were asked for

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from nasmith.executors.sandbox import kernel
 
-__all__ = ["Rule", "assemble", "install", "rules"]
+__all__ = ["Rule", "assemble", "filter_for", "install", "rules"]
 
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000

@@ -12,6 +12,7 @@ from nasmith.errors import ConfigError
 from nasmith.protocols import Data
 from nasmith.tasks.mnist1d import data
 from nasmith.tasks.mnist1d.workload import Mnist1dWorkload
+from nasmith.tasks.torch_settings import Recipe, Rules
 from nasmith.types import Description, Objective, Outcome, Purpose
 
 if TYPE_CHECKING:
@@ -124,9 +125,6 @@ class Mnist1d:
 
     def workload(self) -> Mnist1dWorkload:
         """How programs are checked and trained."""
-        from nasmith.tasks.torch_programs import Rules
-        from nasmith.tasks.torch_training import Recipe
-
         recipe = Recipe(
             steps=self.steps,
             batch_size=self.batch_size,
@@ -241,7 +239,9 @@ def _flops(examined: Outcome) -> float:
     """FLOPs for one input; ValueError where the model that predicts takes more than the one that was measured."""
     measured, predicting = (float(examined.facts.get(name, math.nan)) for name in ("flops", "predict_flops"))
     if not predicting <= measured * (1 + 1e-6):
-        raise ValueError(f"one input takes {measured:,.10g} FLOPs when the program is measured, and {predicting:,.10g} to predict")
+        raise ValueError(
+            f"one input takes {measured:,.10g} FLOPs when the program is measured, and {predicting:,.10g} to predict"
+        )
     return measured
 
 

@@ -15,8 +15,7 @@ from nasmith.protocols import Data
 if TYPE_CHECKING:
     import numpy as np
 
-    from nasmith.tasks.torch_programs import Rules
-    from nasmith.tasks.torch_training import Recipe
+    from nasmith.tasks.torch_settings import Recipe, Rules
 
 __all__ = ["Mnist1dWorkload"]
 
@@ -99,8 +98,8 @@ class Mnist1dWorkload:
     ) -> tuple[Mapping[str, np.ndarray], Mapping[str, float]]:
         """Measure a program again, give it its trained state, and predict: `predictions/<split>`, int16 (1, m).
 
-        Operations for one input are counted while it predicts, too (`predict_flops`), so that a program cannot show one model to
-        the counter and another to the labels.
+        Operations for one input are counted while it predicts, too (`predict_flops`), so that a program cannot show one model
+        to the counter and another to the labels.
 
         Raises:
             ValueError: The program does not build, or the state is not its own.
