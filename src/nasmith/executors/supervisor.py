@@ -106,7 +106,7 @@ class _Watch:
         del self.result[:1]
         usage, limit = self._usage, self._limits.cpu_seconds
         killed = self._code in (-signal.SIGKILL, -signal.SIGXCPU)
-        if cause == "exit" and not begun and not killed:
+        if cause == "exit" and not begun:  # whatever ended it, the candidate did not
             cause = "error"
         elif cause == "exit" and killed and limit and usage.ru_utime + usage.ru_stime > limit - _CPU_SLACK_SECONDS:
             cause = "cpu"
