@@ -127,7 +127,7 @@ def noise(minutes: float, seed: int) -> list[str]:
                 read(data)
             except promised:
                 pass
-            except Exception as error:  # what this script looks for
+            except Exception as error:  # noqa: BLE001 - what this script looks for
                 wrong.append(f"{name}: {type(error).__name__}: {error} for {data!r}")
             counts[name] += 1
     print(f"noise read: {dict(counts)}")
@@ -149,7 +149,9 @@ def _spoil(sample: bytes, draw: random.Random) -> bytes:
         elif kind == 3:
             data[place:place] = data[max(0, place - 20) : place] * draw.randint(1, 3)
         else:
-            data[place:place] = draw.choice([b"\xff\xff\xff\xff", b"-1", b"1e999", b"null", b"[]", b"{}", b"\x00" * 8, b"((((" * 50])
+            data[place:place] = draw.choice(
+                [b"\xff\xff\xff\xff", b"-1", b"1e999", b"null", b"[]", b"{}", b"\x00" * 8, b"((((" * 50]
+            )
     return bytes(data)
 
 
