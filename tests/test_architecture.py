@@ -20,7 +20,7 @@ SRC = ROOT / "src" / "nasmith"
 
 # A module imports only from lines above its own, and from its own folder.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("types", "errors", "seeding"),
+    ("types", "errors", "seeding", "redaction"),
     ("events", "protocols"),
     ("source", "population"),
     ("lms", "tasks", "strategies", "executors", "storage"),  # implementations; the folders never import each other
@@ -58,7 +58,7 @@ LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {}
 LARGE_CLASSES = {
     "protocols.py:Storage": "one method in and one out for each kind of record: that is the seam",
-    "storage/sql.py:Sql": "implements Storage, which has 16",
+    "storage/sql.py:Sql": "implements Storage, which has 17",
 }
 GLOBAL_RANDOMNESS: dict[str, str] = {}
 BROAD_EXCEPT = {

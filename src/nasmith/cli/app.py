@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from nasmith.cli import components, deliver, doctor, search_command, show
-from nasmith.cli.console import FLAG, fail
-from nasmith.errors import NasmithError, RunStoppedError
+from nasmith.cli.console import FLAG, fail, warn
+from nasmith.errors import NasmithError, RunStoppedError, StorageWarning
 
 __all__ = ["app"]
 
@@ -19,11 +21,21 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except NasmithError as error:
-            fail(error)
-            raise typer.Exit(1 if isinstance(error, RunStoppedError) else 2) from error
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            try:
+                return super().invoke(ctx)
+            except NasmithError as error:
+                fail(error)
+                raise typer.Exit(1 if isinstance(error, RunStoppedError) else 2) from error
+
+
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, line: int, *_: Any) -> None:
+    """Say nasmith's own warnings as it says errors; others as Python does, on standard error."""
+    if issubclass(category, StorageWarning):
+        warn(str(message))
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, line))
 
 
 app = typer.Typer(

@@ -14,6 +14,7 @@ from nasmith import analysis
 from nasmith.analysis import Records, Scored, Verified
 from nasmith.cli.progress import STATUS_STYLES
 from nasmith.protocols import Storage, Task
+from nasmith.redaction import without_password
 from nasmith.report.wording import duration, number, plural, with_spread, words
 from nasmith.types import Objective, Status
 
@@ -22,7 +23,7 @@ __all__ = ["counts_table", "leaders_table", "print_summary", "seconds_between", 
 
 def storage_flag(storage: str | None) -> str:
     """Return the words that name the storage again in a command."""
-    return f" --storage {storage}" if storage else ""
+    return f" --storage {without_password(storage)}" if storage else ""
 
 
 def summary(storage: Storage, name: str, task: Task) -> dict[str, Any]:

@@ -24,22 +24,45 @@ from nasmith.protocols import Workload
 
 __all__ = ["Setup", "Zygote", "end_tree"]
 
+# Exact names: a prefix such as PYTHON would let PYTHON_SECRET_TOKEN through.
 _KEPT_VARIABLES = frozenset(
     {
         "CUDA_VISIBLE_DEVICES",
         "DYLD_LIBRARY_PATH",
         "HOME",
         "LANG",
+        "LANGUAGE",
+        "LC_ALL",
+        "LC_COLLATE",
+        "LC_CTYPE",
+        "LC_MESSAGES",
+        "LC_MONETARY",
+        "LC_NUMERIC",
+        "LC_TIME",
         "LD_LIBRARY_PATH",
         "NASMITH_CACHE",
         "PATH",
+        "PYTHONCOERCECLOCALE",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONFAULTHANDLER",
+        "PYTHONHASHSEED",
+        "PYTHONHOME",
+        "PYTHONIOENCODING",
+        "PYTHONMALLOC",
+        "PYTHONNOUSERSITE",
+        "PYTHONOPTIMIZE",
+        "PYTHONPATH",
+        "PYTHONPYCACHEPREFIX",
+        "PYTHONUNBUFFERED",
+        "PYTHONUSERBASE",
+        "PYTHONUTF8",
+        "PYTHONWARNINGS",
         "TMPDIR",
         "TZ",
         "VIRTUAL_ENV",
         "XDG_CACHE_HOME",
     }
 )
-_KEPT_PREFIXES = ("LC_", "PYTHON")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _ANSWER_LIMIT = 1 << 20
 _PATIENCE_SECONDS = 20.0
@@ -164,7 +187,7 @@ def end_tree(pid: int) -> None:
 
 def _environment() -> dict[str, str]:
     """Return the variables that Python, its libraries and the cache need; keys and tokens stay behind."""
-    kept = {name: value for name, value in os.environ.items() if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)}
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT_VARIABLES}
     kept |= dict.fromkeys(_THREAD_VARIABLES, "1")
     root = str(Path(nasmith.__file__).parents[1])
     if root not in [*site.getsitepackages(), site.getusersitepackages()]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -12,9 +13,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from nasmith.errors import ConfigError, StorageError, UnknownNameError
+from nasmith.errors import ConfigError, StorageError, StorageWarning, UnknownNameError
+from nasmith.redaction import redacted
 from nasmith.storage import schema
+from nasmith.storage.claims import claimed_file, claimed_session
 from nasmith.storage.database import Database
+from nasmith.storage.drives import network_drive
 from nasmith.types import Brief, Candidate, Completion, Evaluation, Run, Sampling, Status, Tune, Tuning
 
 __all__ = ["Sql"]
@@ -47,6 +51,7 @@ class Sql:
         self._database = Database(database, read_only=read_only, timeout_seconds=timeout_seconds)
         self._read_only = read_only
         path = self._database.path
+        self._sqlite = self._database.sqlite
         self._folder = Path(folder) if folder is not None else path.parent if path else Path("nasmith-runs")
         self._ids: dict[str, int] = {}
 
@@ -60,13 +65,7 @@ class Sql:
             ConfigError: The name cannot be a folder's name everywhere.
             StorageError: There is a run of this name.
         """
-        path = self._database.path
-        taken = path is not None and run.name.startswith(path.name)  # the folder would hide the database's own files
-        if not _RUN_NAME.fullmatch(run.name) or taken or run.name.endswith("."):
-            raise ConfigError(
-                f"a run's name is 1 to 100 of the letters a-z, digits, '.', '_' and '-', begins with a letter or digit, does "
-                f"not end with '.' and is not the database's; got {run.name!r}"
-            )
+        self._check_name(run.name)
         row = {
             "name": run.name,
             "config": dict(run.config),
@@ -100,6 +99,26 @@ class Sql:
         with self._database.write() as connection:
             chosen = schema.runs.c.id == self._id(connection, name)
             connection.execute(sa.update(schema.runs).where(chosen).values(finished=finished))
+
+    @contextmanager
+    def claim(self, name: str) -> Iterator[None]:
+        """Hold the run, stored or about to be, for this process while the block runs. Readers do not mind.
+
+        Raises:
+            ConfigError: The name cannot be a run's.
+            RunBusyError: Another process holds it.
+            StorageError: The run's folder or the database cannot be used.
+        """
+        self._check_name(name)
+        if not self._sqlite:
+            with self._database.session() as connection, claimed_session(connection, name):
+                yield
+        elif self._database.path is None:  # in memory: nobody else can open it
+            yield
+        else:
+            with claimed_file(self._folder / name, name):
+                self._warn_of_drive(self._database.path)
+                yield
 
     def folder(self, name: str) -> Path:
         """The run's folder for files, made where it is missing (not by a read-only storage)."""
@@ -174,6 +193,7 @@ class Sql:
     def add_evaluation(self, run: str, evaluation: Evaluation) -> None:
         """Record an evaluation of a candidate that is stored already."""
         row = {**_fields(evaluation, _EVALUATION), "status": str(evaluation.status), "metrics": _plain(evaluation.metrics)}
+        row["message"] = redacted(evaluation.message)
         self._insert(run, schema.evaluations, [row], f"candidate {evaluation.candidate} of run {run!r} is not stored")
 
     def evaluations(self, run: str) -> list[Evaluation]:
@@ -185,7 +205,7 @@ class Sql:
 
     def add_tuning(self, run: str, step: int, tuning: Tuning) -> None:
         """Record what the tuning that was asked for in `step` did."""
-        row = {"step": step, **_fields(tuning, _TUNING), "losses": list(tuning.losses)}
+        row = {"step": step, **_fields(tuning, _TUNING), "losses": list(tuning.losses), "message": redacted(tuning.message)}
         self._insert(run, schema.tunings, [row], f"the tuning of step {step} of run {run!r} is already stored")
 
     def tunings(self, run: str) -> dict[int, Tuning]:
@@ -199,6 +219,26 @@ class Sql:
         """Let go of the database; may be called twice."""
         self._database.close()
         self._ids.clear()
+
+    def _check_name(self, name: str) -> None:
+        path = self._database.path
+        taken = path is not None and name.startswith(path.name)  # the folder would hide the database's own files
+        if not _RUN_NAME.fullmatch(name) or taken or name.endswith("."):
+            raise ConfigError(
+                f"a run's name is 1 to 100 of the letters a-z, digits, '.', '_' and '-', begins with a letter or digit, does "
+                f"not end with '.' and is not the database's; got {name!r}"
+            )
+
+    def _warn_of_drive(self, path: Path) -> None:
+        kind = network_drive(path)
+        if kind:
+            warnings.warn(
+                f"{path} is on a network drive ({kind}). SQLite in WAL mode needs a local disk: other machines do not see its "
+                "shared memory, and records may be lost. Use a file on a local disk, or PostgreSQL where several machines "
+                "share one database.",
+                StorageWarning,
+                stacklevel=5,
+            )
 
     @contextmanager
     def _writing(self, conflict: str) -> Any:
