@@ -227,7 +227,7 @@ def main() -> None:
         while tally.kills < arguments.kills:
             tally.runs += 1
             trial = Trial(folder / f"killed-{tally.runs}", arguments.embedded)
-            code = torment(trial, dice, 0.8 * longest, arguments.kills, tally)
+            code = torment(trial, dice, 0.65 * longest, arguments.kills, tally)
             if code != 0:
                 said = (trial.temporary.with_name("stderr")).read_text()
                 tally.faults.append(f"run {tally.runs} ended with exit code {code}: {said}")
