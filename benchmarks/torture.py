@@ -180,8 +180,9 @@ def torment(trial: Trial, dice: random.Random, longest: float, kills: int, tally
             code = process.wait(dice.uniform(0, longest) if tally.kills < kills else MOST_SECONDS)
         except subprocess.TimeoutExpired:
             kill(process, tally)
-            code = None
-            tally.moments[trial.moment()] += 1
+            moment = trial.moment()
+            tally.moments[moment] += 1
+            code = 0 if moment == "just finished" else None
             tally.faults += [f"kill {tally.kills} left {path}" for path in trial.temporaries()]
         new = [(str(call["kind"]), int(call.get("seed", call.get("round", 0)))) for call in trial.calls()[before:]]
         tally.repeated += sum(call in answered for call in new)

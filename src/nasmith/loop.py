@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nasmith.errors import RunStoppedError, SeedError, UsageError
+from nasmith.errors import NasmithError, RunStoppedError, SeedError, UsageError
 from nasmith.events import Asked, Evaluated, Event, Observer, Proposed, Started, Stopping, Submitted
 from nasmith.history import History
 from nasmith.proposals import Proposals
@@ -128,6 +128,9 @@ class Search:
                 elif not asked:
                     break
             self._finish_running()
+        except BaseException as error:
+            self._proposals.save(wait=isinstance(error, NasmithError))
+            raise
         finally:
             self.trials.drop_waiting()
             self._proposals.close()

@@ -19,6 +19,7 @@ from nasmith.storage import schema
 from nasmith.storage.claims import claimed_file, claimed_session
 from nasmith.storage.database import Database
 from nasmith.storage.drives import network_drive
+from nasmith.storage.rescue import Rescue
 from nasmith.types import Brief, Candidate, Completion, Evaluation, Run, Sampling, Status, Tune, Tuning
 
 __all__ = ["Sql"]
@@ -54,6 +55,7 @@ class Sql:
         self._sqlite = self._database.sqlite
         self._folder = Path(folder) if folder is not None else path.parent if path else Path("nasmith-runs")
         self._ids: dict[str, int] = {}
+        self._rescues: dict[str, Rescue] = {}  # of the runs that this process holds
 
     def __repr__(self) -> str:
         return f"Sql({self._database.where!r})"
@@ -111,12 +113,12 @@ class Sql:
         """
         self._check_name(name)
         if not self._sqlite:
-            with self._database.session() as connection, claimed_session(connection, name):
+            with self._database.session() as connection, claimed_session(connection, name), self._rescuing(name):
                 yield
         elif self._database.path is None:  # in memory: nobody else can open it
             yield
         else:
-            with claimed_file(self._folder / name, name):
+            with claimed_file(self._folder / name, name), self._rescuing(name):
                 self._warn_of_drive(self._database.path)
                 yield
 
@@ -147,9 +149,23 @@ class Sql:
         return [(row["told"], _to_action(row["kind"], row["data"])) for row in self._rows(run, schema.asked, "step")]
 
     def add_completions(self, run: str, step: int, first: int, completions: Sequence[Completion]) -> None:
-        """Record replies `first`, `first`+1, … of a step, all or none."""
+        """Record replies `first`, `first`+1, … of a step, all or none.
+
+        Where the database cannot take them, this raises, and the next `claim` of the run stores them.
+        """
         if not completions:
             return
+        try:
+            self._add_completions(run, step, first, completions)
+        except StorageError as error:
+            rescue = self._rescues.get(run)
+            if rescue is None or isinstance(error.__cause__, sa.exc.IntegrityError):
+                raise
+            if not rescue.keep(step, first, completions):
+                raise StorageError(f"{error} The replies that came last are lost: {rescue.path} cannot be written.") from error
+            raise StorageError(f"{error} The replies that came last are in {rescue.path}, and resuming stores them.") from error
+
+    def _add_completions(self, run: str, step: int, first: int, completions: Sequence[Completion]) -> None:
         texts = {_hash(completion.prompt): completion.prompt for completion in completions}
         rows = [
             {"step": step, "index": index, "prompt_hash": _hash(one.prompt), **_fields(one, _COMPLETION)}
@@ -219,6 +235,24 @@ class Sql:
         """Let go of the database; may be called twice."""
         self._database.close()
         self._ids.clear()
+
+    @contextmanager
+    def _rescuing(self, name: str) -> Iterator[None]:
+        """Store the replies that the database could not take last time, and be ready to keep others."""
+        rescue = Rescue(self._folder / name)
+        kept = rescue.kept()
+        if kept:
+            stored = self.completions(name)
+            for step, first, replies in kept:
+                if (step, first) not in stored:
+                    self.add_completions(name, step, first, replies)
+        rescue.reserve()
+        self._rescues[name] = rescue
+        try:
+            yield
+        finally:
+            del self._rescues[name]
+            rescue.remove()
 
     def _check_name(self, name: str) -> None:
         path = self._database.path
