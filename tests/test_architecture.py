@@ -53,6 +53,9 @@ NO_SOURCE = {
     "test_hostile_candidates": "runs the command with candidates that crash, hang and grow",
     "test_readme": "runs what README.md shows",
     "test_benchmarks": "runs benchmarks/",
+    "test_faults": "breaks the database, the disk and the clock under whole runs",
+    "test_kills": "kills the processes of whole runs",
+    "test_secrets": "looks for planted secrets in all that a run leaves",
 }
 LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {}

@@ -321,8 +321,8 @@ def _damaged(where: str, path: Path | None) -> str:
     copy = f"{path}.recovered"
     return (
         f"{where} is not a database, or is damaged; nothing was written. Keep the file and what lies beside it (-wal, -shm). "
-        f"What can be read is saved by: sqlite3 '{path}' .recover | sqlite3 '{copy}'; then go on with --storage '{copy}'. "
-        "Or choose another database."
+        f"What can be read is saved by: sqlite3 '{path}' .recover | sqlite3 '{copy}' (a sqlite3 from sqlite.org; those of some "
+        f"distributions cannot); then go on with --storage '{copy}'. Or choose another database."
     )
 
 
