@@ -12,8 +12,9 @@ import pytest
 import nasmith
 from nasmith.api import open_storage
 from nasmith.errors import RunBusyError, RunStoppedError, SeedError, UsageError
-from nasmith.events import Evaluated, Finished, Proposed, Replied, Started, Stopping, Tuned
+from nasmith.events import Asked, Evaluated, Finished, Proposed, Replied, Started, Stopping, Tuned
 from nasmith.executors.inline import Inline
+from nasmith.strategies.evoprompting import EvoPrompting
 from nasmith.testing import ToyLM, ToyTask
 from nasmith.types import Outcome, Status
 from toy_runs import records, toy_search
@@ -317,3 +318,56 @@ def test_a_clock_that_is_set_back_changes_nothing_but_dates(undisturbed, tmp_pat
     assert run.finished >= run.created
     assert toy_search(storage, name="later", budget=nasmith.Budget(evaluations=4)).run.created < run.created
     assert [run.name for run in open_storage(storage).runs()] == ["run", "later"]
+
+
+class Straggler(Inline):
+    """Never ends the training of candidate 5, until it is mended."""
+
+    mended = False
+
+    def submit(self, job):
+        return Future() if job.candidate == 5 and not self.mended else super().submit(job)
+
+
+def test_a_training_that_ends_early_after_a_resume_is_told_after_the_wishes_that_were_made_without_it(tmp_path, monkeypatch):
+    strategy = {"rounds": 2, "prompts": 6, "samples": 4, "survivors": 3}
+    slow = {"lm": ToyLM(delay_seconds=0.05)}  # so that children are told of between two wishes
+    toy_search(tmp_path / "alone.sqlite3", strategy=EvoPrompting(**strategy))
+    storage, told = tmp_path / "runs.sqlite3", []
+
+    def interrupt(event):
+        if isinstance(event, Evaluated):
+            told.append(event.candidate.id)
+        if isinstance(event, Asked) and len(told) >= 5:  # children that came after 5 have been told
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        toy_search(storage, **slow, strategy=EvoPrompting(**strategy), executor=Straggler(), observers=[interrupt])
+    assert 5 not in told and 6 in told
+    monkeypatch.setattr(Straggler, "mended", True)
+    assert nasmith.resume("run", storage).run.finished
+    assert records(storage) == records(tmp_path / "alone.sqlite3")
+
+
+def test_a_stop_while_stored_wishes_are_made_again_ends(tmp_path, monkeypatch):
+    strategy = {"rounds": 2, "prompts": 6, "samples": 4, "survivors": 3}
+    slow = {"lm": ToyLM(delay_seconds=0.05)}
+    storage, told = tmp_path / "runs.sqlite3", []
+
+    def interrupt(event):
+        told.append(event)
+        if isinstance(event, Asked) and sum(isinstance(one, Evaluated) for one in told) >= 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        toy_search(storage, **slow, strategy=EvoPrompting(**strategy), executor=Straggler(), observers=[interrupt])
+    monkeypatch.setattr(Straggler, "mended", True)
+
+    def stop(event):
+        if isinstance(event, Proposed) and event.candidate.id == 6:
+            signal.raise_signal(signal.SIGINT)
+
+    assert not nasmith.resume("run", storage, observers=[stop]).run.finished
+    assert nasmith.resume("run", storage).run.finished
+    toy_search(tmp_path / "alone.sqlite3", strategy=EvoPrompting(**strategy))
+    assert records(storage) == records(tmp_path / "alone.sqlite3")

@@ -10,6 +10,7 @@ ENVIRONMENT = {
     "PYTHON_SECRET_TOKEN": "correct horse battery",
     "ODD": "zX81kk20Pq-77ab-LongAndRandom",
     "DATABASE": "postgresql://me:hunter2hunter2@host/x",
+    "HOME_BACKUP": "/home/like/4a90",
     "HOME": "/home/somebody-with-a-long-name1",
     "LANG": "en_GB.UTF-8",
     "EDITOR_KEY": "vi",
@@ -17,7 +18,7 @@ ENVIRONMENT = {
 }
 
 
-@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "LC_SECRET", "PYTHON_SECRET_TOKEN", "ODD"])
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "LC_SECRET", "PYTHON_SECRET_TOKEN", "ODD", "HOME_BACKUP"])
 def test_a_secret_becomes_its_variables_name(name: str) -> None:
     assert redacted(f"401: wrong key '{ENVIRONMENT[name]}'", ENVIRONMENT) == f"401: wrong key '[{name}]'"
 
@@ -62,4 +63,5 @@ def test_passwords_in_urls_are_hidden(text: str, shown: str) -> None:
 def test_a_secret_is_found_wherever_it_stands_in_a_configuration() -> None:
     config = {"lm": {"options": {"headers": [{"authorization": "Bearer sk-live-0123456789"}]}}}
     assert secret_in(config, ENVIRONMENT) == "OPENAI_API_KEY"
+    assert secret_in({"folder": "/home/like/4a90"}, ENVIRONMENT) == ""  # no secret by its name or looks
     assert secret_in({"task": {"name": "mnist1d", "options": {"steps": 3}}}, ENVIRONMENT) == ""

@@ -206,8 +206,10 @@ class Search:
             self.trials.drop_waiting()
             self._proposals.drop_waiting()
         self._settle()
-        for _, _, evaluation in self.trials.finished():
-            self._tell(evaluation)
+        # While stored wishes are made again, a new evaluation waits: it was not told when they were made.
+        if self._over() or self.history.evaluations_before(self._step) is None:
+            for _, _, evaluation in self.trials.finished():
+                self._tell(evaluation)
         self._receive()
         self._settle()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+import traceback
 import warnings
 from typing import Annotated, Any
 
@@ -12,6 +14,7 @@ from typer.core import TyperGroup
 from nasmith.cli import components, deliver, doctor, search_command, show
 from nasmith.cli.console import FLAG, fail, warn
 from nasmith.errors import NasmithError, RunStoppedError, StorageWarning
+from nasmith.redaction import redacted
 
 __all__ = ["app"]
 
@@ -21,6 +24,8 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
+        sys.excepthook = _show_bug  # typer set its own a moment ago, which prints whatever a message holds
+        threading.excepthook = lambda bug: _show_bug(bug.exc_type, bug.exc_value)
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             try:
@@ -28,6 +33,12 @@ class _Group(TyperGroup):
             except NasmithError as error:
                 fail(error)
                 raise typer.Exit(1 if isinstance(error, RunStoppedError) else 2) from error
+
+
+def _show_bug(kind: type[BaseException], error: BaseException | None, *_: Any) -> None:
+    """Print the traceback that Python would print, without the values of secret variables."""
+    if error is not None:
+        sys.stderr.write(redacted("".join(traceback.format_exception(error))))
 
 
 def _show_warning(message: Warning | str, category: type[Warning], filename: str, line: int, *_: Any) -> None:
