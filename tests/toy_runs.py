@@ -8,6 +8,48 @@ from nasmith.executors.inline import Inline
 from nasmith.strategies.evoprompting import EvoPrompting
 from nasmith.testing import ToyLM, ToyTask
 
+SCRIPT = """
+import os, signal, sys
+import nasmith
+from nasmith.api import open_storage
+from nasmith.executors.inline import Inline
+from nasmith.strategies.evoprompting import EvoPrompting
+from nasmith.testing import ToyLM, ToyTask, ToyWorkload
+
+storage, log, kill_at = sys.argv[1], sys.argv[2], int(sys.argv[3])
+count = 0
+
+def deadly(cls, method, call):
+    # kill this process in the middle of a call
+    whole, calls = getattr(cls, method), []
+
+    def wrapped(*arguments, **named):
+        calls.append(1)
+        if len(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(*arguments, **named)
+
+    setattr(cls, method, wrapped)
+
+if len(sys.argv) > 4:
+    deadly({"complete": ToyLM, "tune": ToyLM, "fit": ToyWorkload}[sys.argv[4]], sys.argv[4], int(sys.argv[5]))
+
+def observer(event):
+    global count
+    count += 1
+    if count == kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if os.path.exists(storage) and open_storage(storage).runs():
+    nasmith.resume("run", storage, observers=[observer])
+else:
+    nasmith.search(
+        ToyTask(), ToyLM(log=log), EvoPrompting(rounds=3, prompts=3, samples=4, survivors=3), Inline(), storage,
+        name="run", seed=7, verify=nasmith.Verification(best=2), observers=[observer],
+    )
+"""
+"""Begins or resumes a run: arguments are storage, log of calls, event at which to die (0: never), and method and call of it."""
+
 
 def toy_search(storage, **options):
     settings = {"seed": 7, "name": "run", "verify": nasmith.Verification(best=2), **options}

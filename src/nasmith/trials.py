@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from nasmith.errors import RunStoppedError
 from nasmith.protocols import Executor, Task
+from nasmith.redaction import redacted
 from nasmith.types import Candidate, Evaluation, Job, Outcome, Purpose, Status
 
 __all__ = ["Trial", "Trials", "judge"]
@@ -96,6 +97,6 @@ def judge(task: Task, trial: Trial, outcome: Outcome, accepts: Callable[[Mapping
         seed=trial.job.seed,
         fidelity=int(outcome.facts.get("steps", 0)),
         seconds=outcome.seconds,
-        message=message,
+        message=redacted(message),  # the task's words, too: they come from the process that has the keys
         purpose=trial.purpose,
     )
