@@ -83,7 +83,7 @@ class TestContract:
             pass
 
     def test_a_second_claim_is_refused_until_the_first_ends(self, storage):
-        if storage._database.where == ":memory:":
+        if storage._database.sqlite and storage._database.path is None:
             pytest.skip("nobody else can open a database in memory")
         with storage.claim("otter"):
             with pytest.raises(RunBusyError, match=rf"process {os.getpid()} on host .* since 2"), storage.claim("otter"):
@@ -508,3 +508,16 @@ def test_replies_that_the_database_cannot_take_are_stored_at_the_next_claim(tmp_
             assert again.completions("otter") == {(5, 2): replies[0], (5, 3): replies[1]}
     assert not (tmp_path / "otter").exists()
     again.close()
+
+
+def test_files_that_a_killed_process_left_half_written_are_removed_at_the_next_claim(tmp_path):
+    storage = Sql(tmp_path / "x.db")
+    storage.add_run(RUN)
+    weights = storage.folder("otter") / "weights"
+    weights.mkdir()
+    for name in ("1-2.safetensors", "1-3.4711.part", ".adapter-0.safetensors-abc"):
+        (weights / name).write_text("x")
+
+    with storage.claim("otter"):
+        assert [path.name for path in weights.iterdir()] == ["1-2.safetensors"]
+    storage.close()

@@ -27,6 +27,7 @@ class _Group(TyperGroup):
         sys.excepthook = _show_bug  # typer set its own a moment ago, which prints whatever a message holds
         threading.excepthook = lambda bug: _show_bug(bug.exc_type, bug.exc_value)
         with warnings.catch_warnings():
+            warnings.simplefilter("always", StorageWarning)
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             try:
                 return super().invoke(ctx)

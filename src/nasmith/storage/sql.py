@@ -24,6 +24,7 @@ from nasmith.types import Brief, Candidate, Completion, Evaluation, Run, Samplin
 
 __all__ = ["Sql"]
 
+_UNFINISHED = (".*", "*.part")  # names of files in a run's folder that are renamed once they are whole
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -238,8 +239,11 @@ class Sql:
 
     @contextmanager
     def _rescuing(self, name: str) -> Iterator[None]:
-        """Store the replies that the database could not take last time, and be ready to keep others."""
+        """Clear up after a process that was killed: store the replies that it kept; and be ready to keep others."""
         rescue = Rescue(self._folder / name)
+        for pattern in _UNFINISHED:  # a killed process left them, and nobody else writes here now
+            for path in rescue.path.parent.rglob(pattern):
+                path.unlink(missing_ok=True)
         kept = rescue.kept()
         if kept:
             stored = self.completions(name)
