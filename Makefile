@@ -38,7 +38,7 @@ check: venv ## lint, formatting, types
 	$(BIN)/mypy
 
 bench: venv ## measure speed, script by script; the tables are in docs/results.md
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	@set -e; for script in $(filter-out benchmarks/torture.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
 
 torture: venv ## kill a small search 100 times, resume it each time, compare it with one left alone (10 minutes)
 	$(BIN)/python benchmarks/torture.py --kills $(KILLS)
