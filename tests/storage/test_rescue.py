@@ -57,3 +57,10 @@ def test_no_room_at_the_beginning_is_said_then(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot make"):
         Rescue(tmp_path / "file").reserve()
+
+
+def test_two_databases_with_one_folder_do_not_take_each_others_replies(tmp_path: Path) -> None:
+    rescue = Rescue(tmp_path, "a.sqlite3")
+    rescue.reserve()
+    rescue.keep(3, 0, REPLIES)
+    assert Rescue(tmp_path, "b.sqlite3").kept() == []

@@ -496,7 +496,9 @@ def test_replies_that_the_database_cannot_take_are_stored_at_the_next_claim(tmp_
         else:
             with storage._database.read() as connection:
                 connection.exec_driver_sql(f"PRAGMA max_page_count={connection.scalar(sa.text('PRAGMA page_count'))}")
-        with pytest.raises(StorageError, match=r"(locked by another|^disk full).*unsaved-replies, and resuming stores them"):
+        with pytest.raises(
+            StorageError, match=r"(locked by another|^disk full).*unsaved-replies\.x\.db, and resuming stores them"
+        ):
             storage.add_completions("otter", 5, 2, replies)
     assert storage.completions("otter") == {}
     other.close()

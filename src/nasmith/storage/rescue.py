@@ -24,10 +24,10 @@ Replies = tuple[int, int, list[Completion]]
 
 
 class Rescue:
-    """The file `unsaved-replies` in a run's folder."""
+    """The file `unsaved-replies` in a run's folder; `database` tells those of two databases with one folder apart."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "unsaved-replies"
+    def __init__(self, folder: Path, database: str = "") -> None:
+        self.path = folder / ".".join(filter(None, ("unsaved-replies", database)))
 
     def reserve(self) -> None:
         """Make the file, with room.

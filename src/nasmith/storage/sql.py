@@ -240,10 +240,11 @@ class Sql:
     @contextmanager
     def _rescuing(self, name: str) -> Iterator[None]:
         """Clear up after a process that was killed: store the replies that it kept; and be ready to keep others."""
-        rescue = Rescue(self._folder / name)
+        path = self._database.path
+        rescue = Rescue(self._folder / name, path.name if path else "")
         for pattern in _UNFINISHED:  # a killed process left them, and nobody else writes here now
-            for path in rescue.path.parent.rglob(pattern):
-                path.unlink(missing_ok=True)
+            for left in rescue.path.parent.rglob(pattern):
+                left.unlink(missing_ok=True)
         kept = rescue.kept()
         if kept:
             stored = self.completions(name)
