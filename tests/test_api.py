@@ -5,78 +5,19 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from concurrent.futures import Future
 
 import pytest
 
 import nasmith
 from nasmith.api import open_storage
-from nasmith.errors import SeedError, StorageError, UsageError
-from nasmith.events import Evaluated, Finished, Proposed, Replied, Stopping, Tuned
+from nasmith.errors import RunBusyError, RunStoppedError, SeedError, StorageError, UsageError
+from nasmith.events import Asked, Evaluated, Finished, Proposed, Replied, Started, Stopping, Tuned
 from nasmith.executors.inline import Inline
 from nasmith.strategies.evoprompting import EvoPrompting
 from nasmith.testing import ToyLM, ToyTask
-from nasmith.types import Status
-
-SCRIPT = """
-import os, signal, sys
-import nasmith
-from nasmith.api import open_storage
-from nasmith.executors.inline import Inline
-from nasmith.strategies.evoprompting import EvoPrompting
-from nasmith.testing import ToyLM, ToyTask, ToyWorkload
-
-storage, log, kill_at = sys.argv[1], sys.argv[2], int(sys.argv[3])
-count = 0
-
-def deadly(cls, method, call):
-    # kill this process in the middle of a call
-    whole, calls = getattr(cls, method), []
-
-    def wrapped(*arguments, **named):
-        calls.append(1)
-        if len(calls) == call:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return whole(*arguments, **named)
-
-    setattr(cls, method, wrapped)
-
-if len(sys.argv) > 4:
-    deadly({"complete": ToyLM, "tune": ToyLM, "fit": ToyWorkload}[sys.argv[4]], sys.argv[4], int(sys.argv[5]))
-
-def observer(event):
-    global count
-    count += 1
-    if count == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-if os.path.exists(storage) and open_storage(storage).runs():
-    nasmith.resume("run", storage, observers=[observer])
-else:
-    nasmith.search(
-        ToyTask(), ToyLM(log=log), EvoPrompting(rounds=3, prompts=3, samples=4, survivors=3), Inline(), storage,
-        name="run", seed=7, verify=nasmith.Verification(best=2), observers=[observer],
-    )
-"""
-
-
-def toy_search(storage, **options):
-    settings = {"seed": 7, "name": "run", "verify": nasmith.Verification(best=2), **options}
-    strategy = settings.pop("strategy", None) or EvoPrompting(rounds=3, prompts=3, samples=4, survivors=3)
-    lm = settings.pop("lm", None) or ToyLM()
-    return nasmith.search(ToyTask(), lm, strategy, settings.pop("executor", None) or Inline(), storage, **settings)
-
-
-def records(storage, run="run"):
-    """All that must be the same in an interrupted run and in one left alone: not times, not the order of parallel trainings."""
-    opened = open_storage(storage)
-    return (
-        opened.candidates(run),
-        sorted((replace(e, seconds=0.0) for e in opened.evaluations(run)), key=lambda e: (e.purpose, e.candidate, e.seed)),
-        {key: replace(value, seconds=0.0) for key, value in opened.completions(run).items()},
-        {step: replace(tuning, seconds=0.0) for step, tuning in opened.tunings(run).items()},
-        [action for _, action in opened.asked(run)],
-    )
+from nasmith.types import Outcome, Status
+from toy_runs import SCRIPT, records, toy_search
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +179,180 @@ def test_a_model_that_cannot_be_tuned_is_said_in_the_tuning(tmp_path, monkeypatc
     monkeypatch.delattr(ToyLM, "tune")
     result = toy_search(tmp_path / "runs.sqlite3")
     assert [t.message for t in result.storage.tunings("run").values()] == ["toy cannot be tuned"] * 2
+
+
+def test_a_run_that_is_worked_on_cannot_be_resumed_begun_again_or_hidden_from_readers(tmp_path):
+    storage, refused, seen = tmp_path / "runs.sqlite3", [], []
+
+    def meddle(event):
+        if isinstance(event, Started):
+            with pytest.raises(RunBusyError, match=f"process {os.getpid()} on host"):
+                nasmith.resume("run", storage)
+            with pytest.raises(UsageError, match="there is a run named 'run' already"):
+                toy_search(storage)
+            refused.append(event)
+        if isinstance(event, Evaluated) and not seen:
+            seen.append(open_storage(storage, read_only=True).candidates("run"))
+
+    result = toy_search(storage, observers=[meddle], budget=nasmith.Budget(evaluations=4))
+    assert refused and seen[0]
+    assert result.run.finished
+    assert not (result.storage.folder("run") / "lock").exists()
+    assert not list(result.storage.folder("run").glob("unsaved-replies*"))
+
+
+def test_two_unnamed_searches_at_once_take_two_names(tmp_path):
+    storage, names = tmp_path / "runs.sqlite3", []
+    budget = nasmith.Budget(evaluations=4)
+
+    class Second(Inline):
+        def start(self, workload):  # the first run is not stored yet
+            names.append(toy_search(storage, name=None, budget=budget).run.name)
+            super().start(workload)
+
+    names.append(toy_search(storage, name=None, executor=Second(), budget=budget).run.name)
+    assert sorted(names) == ["toy-1", "toy-2"]
+
+
+def test_a_run_that_never_began_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(ToyTask, "seeds", lambda self: {"bad": "def Model():\n    return 3\n"})
+    with pytest.raises(SeedError):
+        toy_search(tmp_path / "runs.sqlite3")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_option_that_holds_a_secret_is_refused_by_the_name_of_its_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOME_API_KEY", "sk-0123456789")
+    with pytest.raises(UsageError, match="the environment variable SOME_API_KEY") as caught:
+        toy_search(tmp_path / "runs.sqlite3", lm=ToyLM(log="sk-0123456789"))
+    assert "sk-0123456789" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+class Broken(Inline):
+    """Fails by nasmith's own fault from the fourth training on."""
+
+    trained, sound = 0, 4
+
+    def submit(self, job):
+        self.trained += job.train
+        if self.trained < self.sound:
+            return super().submit(job)
+        future = Future()
+        future.set_result(Outcome(Status.ERROR, message="the workers cannot start"))
+        return future
+
+
+def test_an_error_of_ours_is_tried_again_twice_then_stops_the_run_with_the_cause(undisturbed, tmp_path, monkeypatch):
+    storage, log, executor = tmp_path / "runs.sqlite3", tmp_path / "calls", Broken()
+    with pytest.raises(RunStoppedError, match=r"in 3 attempts.*the workers cannot start"):
+        toy_search(storage, executor=executor, lm=ToyLM(log=str(log)))
+    opened = open_storage(storage)
+    assert not [e for e in opened.evaluations("run") if e.status is Status.ERROR]
+    answered = {step for step, _ in opened.completions("run")}
+    calls = [json.loads(line) for line in log.read_text().splitlines()]
+    assert len(answered) == len(calls)  # a reply on its way was waited for and stored
+    monkeypatch.setattr(Broken, "sound", 1000)
+    assert nasmith.resume("run", storage).run.finished
+    assert len(log.read_text().splitlines()) == 9 + 2
+    assert records(storage) == undisturbed[0]
+
+
+def test_what_failed_is_not_evaluated_again(undisturbed, tmp_path, monkeypatch):
+    storage = tmp_path / "runs.sqlite3"
+
+    def interrupt(event):
+        if isinstance(event, Evaluated) and event.candidate.id == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        toy_search(storage, observers=[interrupt])
+    before = {e.candidate for e in open_storage(storage).evaluations("run") if e.status is not Status.OK}
+    trained = []
+    submit = Inline.submit
+    monkeypatch.setattr(Inline, "submit", lambda self, job: (trained.append(job.candidate), submit(self, job))[1])
+    nasmith.resume("run", storage)
+    assert before and not before & set(trained)
+    assert records(storage) == undisturbed[0]
+
+
+def test_a_clock_that_is_set_back_changes_nothing_but_dates(undisturbed, tmp_path, monkeypatch):
+    from datetime import UTC, datetime, timedelta
+
+    class Backwards(datetime):
+        now_at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+        @classmethod
+        def now(cls, zone=None):
+            cls.now_at -= timedelta(hours=1)
+            return cls.now_at
+
+    clock = iter(range(2_000_000_000, 0, -3600))
+    monkeypatch.setattr("time.time", lambda: float(next(clock)))
+    monkeypatch.setattr("nasmith.api.datetime", Backwards)
+    storage = tmp_path / "runs.sqlite3"
+
+    def interrupt(event):
+        if isinstance(event, Evaluated) and event.candidate.id == 12:
+            signal.raise_signal(signal.SIGINT)
+
+    toy_search(storage, observers=[interrupt], budget=nasmith.Budget(minutes=60))
+    run = nasmith.resume("run", storage).run
+    assert records(storage)[:4] == undisturbed[0][:4]
+    assert all(e.seconds >= 0 for e in open_storage(storage).evaluations("run"))
+    assert run.finished >= run.created
+    assert toy_search(storage, name="later", budget=nasmith.Budget(evaluations=4)).run.created < run.created
+    assert [run.name for run in open_storage(storage).runs()] == ["run", "later"]
+
+
+class Straggler(Inline):
+    """Never ends the training of candidate 5, until it is mended."""
+
+    mended = False
+
+    def submit(self, job):
+        return Future() if job.candidate == 5 and not self.mended else super().submit(job)
+
+
+def test_a_training_that_ends_early_after_a_resume_is_told_after_the_wishes_that_were_made_without_it(tmp_path, monkeypatch):
+    strategy = {"rounds": 2, "prompts": 6, "samples": 4, "survivors": 3}
+    slow = {"lm": ToyLM(delay_seconds=0.05)}  # so that children are told of between two wishes
+    toy_search(tmp_path / "alone.sqlite3", strategy=EvoPrompting(**strategy))
+    storage, told = tmp_path / "runs.sqlite3", []
+
+    def interrupt(event):
+        if isinstance(event, Evaluated):
+            told.append(event.candidate.id)
+        if isinstance(event, Asked) and len(told) >= 5:  # children that came after 5 have been told
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        toy_search(storage, **slow, strategy=EvoPrompting(**strategy), executor=Straggler(), observers=[interrupt])
+    assert 5 not in told and 6 in told
+    monkeypatch.setattr(Straggler, "mended", True)
+    assert nasmith.resume("run", storage).run.finished
+    assert records(storage) == records(tmp_path / "alone.sqlite3")
+
+
+def test_a_stop_while_stored_wishes_are_made_again_ends(tmp_path, monkeypatch):
+    strategy = {"rounds": 2, "prompts": 6, "samples": 4, "survivors": 3}
+    slow = {"lm": ToyLM(delay_seconds=0.05)}
+    storage, told = tmp_path / "runs.sqlite3", []
+
+    def interrupt(event):
+        told.append(event)
+        if isinstance(event, Asked) and sum(isinstance(one, Evaluated) for one in told) >= 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        toy_search(storage, **slow, strategy=EvoPrompting(**strategy), executor=Straggler(), observers=[interrupt])
+    monkeypatch.setattr(Straggler, "mended", True)
+
+    def stop(event):
+        if isinstance(event, Proposed) and event.candidate.id == 6:
+            signal.raise_signal(signal.SIGINT)
+
+    assert not nasmith.resume("run", storage, observers=[stop]).run.finished
+    assert nasmith.resume("run", storage).run.finished
+    toy_search(tmp_path / "alone.sqlite3", strategy=EvoPrompting(**strategy))
+    assert records(storage) == records(tmp_path / "alone.sqlite3")

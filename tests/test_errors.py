@@ -21,7 +21,7 @@ def test_no_valid_name_is_said_so():
     assert str(UnknownNameError("run", "zebra", [])) == "unknown run 'zebra'. Valid: none."
 
 
-@pytest.mark.parametrize("name", errors.__all__)
+@pytest.mark.parametrize("name", sorted(set(errors.__all__) - {"StorageWarning"}))
 def test_one_except_catches_them_all(name):
     assert issubclass(getattr(errors, name), NasmithError)
 
@@ -29,6 +29,7 @@ def test_one_except_catches_them_all(name):
 def test_the_users_mistakes_can_be_told_from_the_rest():
     assert {name for name in errors.__all__ if issubclass(getattr(errors, name), UsageError)} == {
         "ConfigError",
+        "RunBusyError",
         "SeedError",
         "UnknownNameError",
         "UsageError",

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import pytest
-
-sys.path.insert(0, str(__import__("pathlib").Path(__file__).parent / "executors"))
 from executor_workloads import holds
 
 from nasmith.executors.processes import Processes
@@ -20,7 +17,7 @@ LARGE = "nn.Sequential(nn.LazyLinear(400), nn.ReLU(), nn.LazyLinear(10))"
 
 # The same model, with something beside it that would better its score where a score could be bettered so.
 SAME = {
-    "a score that is printed": "print('{\"val_error\": 0.0, \"fitness\": 0.0}', flush=True)",
+    "a score that is printed": 'print(\'{"val_error": 0.0, "fitness": 0.0}\', flush=True)',
     "labels found through frames and the garbage collector": """
 import gc, sys
 def search():
@@ -47,7 +44,7 @@ except OSError as error:
     pass
 """,
     "a clock that is set back": "import time\ntime.perf_counter = time.monotonic = lambda: 0.0",
-    "a metric that is patched": "import numpy\nnumpy.mean = numpy.not_equal = lambda *a, **k: 0.0\nimport builtins\nbuiltins.len = len",
+    "a metric that is patched": "import numpy\nnumpy.mean = numpy.not_equal = numpy.equal = lambda *a, **k: 0.0",
 }
 
 # Programs that claim to be smaller or better than they are.

@@ -1,9 +1,10 @@
 from concurrent.futures import wait
 from dataclasses import replace
+from threading import Event, Timer
 
 import pytest
 
-from nasmith.errors import RunStoppedError
+from nasmith.errors import RunStoppedError, StorageError
 from nasmith.events import Replied, Tuned, TuningProgress
 from nasmith.history import History
 from nasmith.proposals import Proposals
@@ -97,3 +98,49 @@ def test_an_error_of_the_model_reaches_the_loop(storage):
     proposals.propose(0, BRIEF, [PARENT])
     with pytest.raises(ZeroDivisionError):
         everything(proposals)
+
+
+class Slow(ToyLM):
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = Event()
+
+    def complete(self, request):
+        self.go.wait(30)
+        return super().complete(request)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_run_that_breaks_off_stores_the_replies_that_arrived_and_waits_for_one_if_asked_to(storage, waits):
+    lm = Slow()
+    proposals = proposals_of(storage, lm)
+    proposals.propose(0, BRIEF, [PARENT])
+    Timer(0.05, lm.go.set).start()
+    if not waits:
+        wait(proposals.futures, timeout=30)
+    proposals.save(wait=waits)
+    assert len(storage.completions("run")) == 3
+    assert proposals.futures == []
+
+
+def test_what_has_not_been_answered_is_not_waited_for_when_the_user_will_not_wait(storage):
+    lm = Slow()
+    proposals = proposals_of(storage, lm)
+    proposals.propose(0, BRIEF, [PARENT])
+    proposals.save(wait=False)
+    assert storage.completions("run") == {}
+    lm.go.set()
+
+
+def test_a_failing_storage_does_not_hide_why_the_run_breaks_off(storage, monkeypatch):
+    proposals = proposals_of(storage, ToyLM())
+    proposals.propose(0, BRIEF, [PARENT])
+
+    def refuse(*arguments):
+        raise StorageError("disk full")
+
+    monkeypatch.setattr(storage, "add_completions", refuse)
+    proposals.save(wait=True)
+    assert proposals.futures == []

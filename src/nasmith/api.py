@@ -5,22 +5,24 @@ from __future__ import annotations
 import itertools
 import os
 import platform
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from nasmith import registry
-from nasmith.errors import UsageError
+from nasmith.errors import RunBusyError, UsageError
 from nasmith.events import Finished, Observer, Verifying
 from nasmith.interrupts import graceful
 from nasmith.loop import Budget, Search
 from nasmith.population import Scored, front, top
 from nasmith.protocols import Executor, LanguageModel, Storage, Strategy, Task
+from nasmith.redaction import secret_in
 from nasmith.storage import DEFAULT_STORAGE
 from nasmith.types import Candidate, Evaluation, Run, Status
 from nasmith.verify import Verification, verify, winners
@@ -115,6 +117,7 @@ def search(
 
     Raises:
         UsageError: A component, name or seed program cannot be used.
+        RunBusyError: Another process works on a run of this name.
         MissingDependencyError: Something is not installed.
         StorageError: The storage cannot be written.
         RunStoppedError: The run cannot go on; what it finished is stored and `resume` takes it up.
@@ -131,15 +134,11 @@ def search(
         "budget": asdict(budget),
         "verify": asdict(verify),
     }
-    with _started(parts):
+    _refuse_secrets(config)
+    with _started(parts), ExitStack() as held:
         opened = open_storage(storage)
-        run = Run(
-            _free_name(opened, parts["task"], name),
-            config,
-            version("nasmith"),
-            _environment(),
-            datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+        claimed = _claim_new(held, opened, name, parts["task"].name)
+        run = Run(claimed, config, version("nasmith"), _environment(), datetime.now(UTC).isoformat(timespec="seconds"))
         return _execute(run, parts, opened, seed, budget, verify, observers, new=True)
 
 
@@ -149,18 +148,21 @@ def resume(name: str, storage: Storage | str | Path | None = None, *, observers:
     Raises:
         UnknownNameError: No run has that name.
         UsageError: The run is finished.
+        RunBusyError: Another process works on it.
     """
     opened = open_storage(storage)
-    run = opened.run(name)
-    if run.finished:
-        raise UsageError(f"run {name!r} is finished. See it with: nasmith show {name}")
-    config = run.config
-    parts = {
-        part: registry.create(kind, config[part]["name"], config[part]["options"]) for part, kind in registry.PARTS.items()
-    }
-    budget, what = Budget(**config["budget"]), Verification(**config["verify"])
-    with _started(parts):
-        return _execute(run, parts, opened, config["seed"], budget, what, observers, new=False)
+    opened.run(name)  # an unknown name is said before anything is made for it
+    with opened.claim(name):
+        run = opened.run(name)
+        if run.finished:
+            raise UsageError(f"run {name!r} is finished. See it with: nasmith show {name}")
+        config = run.config
+        parts = {
+            part: registry.create(kind, config[part]["name"], config[part]["options"]) for part, kind in registry.PARTS.items()
+        }
+        budget, what = Budget(**config["budget"]), Verification(**config["verify"])
+        with _started(parts):
+            return _execute(run, parts, opened, config["seed"], budget, what, observers, new=False)
 
 
 @contextmanager
@@ -172,6 +174,31 @@ def _started(parts: Mapping[str, Any]) -> Iterator[None]:
     finally:
         parts["executor"].close()
         parts["lm"].close()
+
+
+def _claim_new(held: ExitStack, storage: Storage, name: str | None, task: str) -> str:
+    """Hold a name for a run to be as long as `held` does: `name`, or the task's with the first number that is free."""
+    taken = {run.name for run in storage.runs()}
+    if name in taken:
+        raise UsageError(f"there is a run named {name!r} already. Resume it (nasmith resume {name}) or choose another name.")
+    if name is not None:
+        held.enter_context(storage.claim(name))
+        return name
+    for numbered in (f"{task}-{count}" for count in itertools.count(1)):
+        if numbered not in taken:
+            with suppress(RunBusyError):  # somebody began it a moment ago
+                held.enter_context(storage.claim(numbered))
+                return numbered
+    raise AssertionError("numbers do not end")
+
+
+def _refuse_secrets(config: Mapping[str, Any]) -> None:
+    variable = secret_in(config)
+    if variable:
+        raise UsageError(
+            f"an option holds the value of the environment variable {variable}, and a run's options are stored. "
+            "Leave the option out: a component reads its key from the environment itself."
+        )
 
 
 def _execute(
@@ -187,15 +214,22 @@ def _execute(
 ) -> Result:
     task: Task = parts["task"]
     executor: Executor = parts["executor"]
+    began = time.monotonic()
     loop = Search(run, task, parts["lm"], parts["strategy"], executor, storage, seed, budget, new=new, observers=observers)
     with graceful(loop.stop):
         reason = loop.execute()
         result = Result(run, storage, task)
         complete = not loop.stopped and _verify(result, loop, what, seed)
     if complete:
-        storage.finish_run(run.name, datetime.now(UTC).isoformat(timespec="seconds"))
+        storage.finish_run(run.name, _end(run.created, time.monotonic() - began, new))
     loop.emit(Finished(reason if complete else "stopped", complete))
     return Result(storage.run(run.name), storage, task)
+
+
+def _end(created: str, seconds: float, new: bool) -> str:
+    """Return the date of a run's end, never before its beginning, whatever was done to the clock meanwhile."""
+    least = datetime.fromisoformat(created) + timedelta(seconds=seconds)
+    return (least if new else max(least, datetime.now(UTC))).isoformat(timespec="seconds")
 
 
 def _verify(result: Result, loop: Search, what: Verification, seed: int) -> bool:
@@ -216,15 +250,6 @@ def _verify(result: Result, loop: Search, what: Verification, seed: int) -> bool
         stopped=lambda: loop.stopped,
         emit=loop.emit,
     )
-
-
-def _free_name(storage: Storage, task: Task, name: str | None) -> str:
-    """Return the name that was asked for, or the task's with the first number that no run has."""
-    taken = {run.name for run in storage.runs()}
-    if name in taken:
-        raise UsageError(f"there is a run named {name!r} already. Resume it (nasmith resume {name}) or choose another name.")
-    numbered = (f"{task.name}-{count}" for count in itertools.count(1))
-    return name or next(number for number in numbered if number not in taken)
 
 
 def _made(kind: registry.Kind, component: Any) -> Any:

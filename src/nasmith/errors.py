@@ -4,13 +4,15 @@
     ├── UsageError               the user's mistake: a name, an option, a file
     │   ├── UnknownNameError     a task, LM, strategy, option … that does not exist
     │   ├── ConfigError          a configuration that breaks a rule
-    │   └── SeedError            a seed program that does not build or does not train
+    │   ├── SeedError            a seed program that does not build or does not train
+    │   └── RunBusyError         another process works on the run
     ├── MissingDependencyError   something that one command installs
     ├── SandboxError             candidates cannot be held as asked on this machine
     ├── StorageError             a database that cannot be used as it is
-    └── RunStoppedError               the run ended early, with all it had stored
+    └── RunStoppedError          the run ended early, with all it had stored
 
-A bad candidate raises none of these: it is a row with a `Status`.
+A bad candidate raises none of these: it is a row with a `Status`. `StorageWarning` is a warning: it works, but may not be
+safe.
 """
 
 from __future__ import annotations
@@ -22,10 +24,12 @@ __all__ = [
     "ConfigError",
     "MissingDependencyError",
     "NasmithError",
+    "RunBusyError",
     "RunStoppedError",
     "SandboxError",
     "SeedError",
     "StorageError",
+    "StorageWarning",
     "UnknownNameError",
     "UsageError",
 ]
@@ -64,6 +68,10 @@ class SeedError(UsageError):
     """A seed program that does not build or does not train."""
 
 
+class RunBusyError(UsageError):
+    """Another process works on this run; the message names it."""
+
+
 class MissingDependencyError(NasmithError):
     """Something optional is not installed; the message holds the command that installs it."""
 
@@ -74,6 +82,10 @@ class SandboxError(NasmithError):
 
 class StorageError(NasmithError):
     """A database that is locked, read-only, full or of another version."""
+
+
+class StorageWarning(UserWarning):
+    """The storage works, but lies where records may be lost."""
 
 
 class RunStoppedError(NasmithError):

@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nasmith.errors import RunStoppedError, SeedError, UsageError
+from nasmith.errors import NasmithError, RunStoppedError, SeedError, UsageError
 from nasmith.events import Asked, Evaluated, Event, Observer, Proposed, Started, Stopping, Submitted
 from nasmith.history import History
 from nasmith.proposals import Proposals
@@ -128,6 +128,9 @@ class Search:
                 elif not asked:
                     break
             self._finish_running()
+        except BaseException as error:
+            self._proposals.save(wait=isinstance(error, NasmithError))
+            raise
         finally:
             self.trials.drop_waiting()
             self._proposals.close()
@@ -203,8 +206,10 @@ class Search:
             self.trials.drop_waiting()
             self._proposals.drop_waiting()
         self._settle()
-        for _, _, evaluation in self.trials.finished():
-            self._tell(evaluation)
+        # While stored wishes are made again, a new evaluation waits: it was not told when they were made.
+        if self._over() or self.history.evaluations_before(self._step) is None:
+            for _, _, evaluation in self.trials.finished():
+                self._tell(evaluation)
         self._receive()
         self._settle()
 

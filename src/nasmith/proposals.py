@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from nasmith.errors import RunStoppedError
+from nasmith.errors import NasmithError, RunStoppedError
 from nasmith.events import Event, Replied, Tuned, TuningProgress
 from nasmith.history import History
 from nasmith.lane import Lane
@@ -132,6 +133,19 @@ class Proposals:
         """Forget the calls that have not begun."""
         while self._calls and self._calls[-1].future.cancel():
             self._calls.pop()
+
+    def save(self, *, wait: bool) -> None:
+        """Store the replies that nobody will look at any more because the run breaks off; with `wait`, a running call's too.
+
+        A reply may have cost money. What cannot be stored is let go: the run breaks off for a reason that was said.
+        """
+        self.drop_waiting()
+        for call in self._calls:
+            if call.planned is not None and not call.replayed and (wait or call.future.done()):
+                with suppress(NasmithError):
+                    if call.future.exception() is None:
+                        self._storage.add_completions(self._history.run, call.step, call.first, call.future.result())
+        self._calls.clear()
 
     def close(self) -> None:
         """Take no more calls; one that runs is not waited for."""

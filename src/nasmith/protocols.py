@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -208,6 +209,9 @@ class Storage(Protocol):
     def run(self, name: str) -> Run: ...
     def runs(self) -> list[Run]: ...
     def finish_run(self, name: str, finished: str) -> None: ...
+    def claim(self, name: str) -> AbstractContextManager[None]:
+        """Hold a run, stored or about to be, until the block or the process ends; RunBusyError where another process has it."""
+
     def folder(self, name: str) -> Path:
         """The run's folder for files (adapters, weights); created when asked for."""
 

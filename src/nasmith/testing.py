@@ -129,8 +129,8 @@ class ToyLM:
 
     def complete(self, request: Request) -> list[Completion]:
         """Return `n` lists."""
-        time.sleep(self.delay_seconds)
         self._note(kind="complete", seed=request.seed, n=request.n, scale=self._scale)
+        time.sleep(self.delay_seconds)
         draw = generator(request.seed, request.prompt, repr(self._scale))
         replies = []
         for index in range(request.n):
@@ -145,8 +145,8 @@ class ToyLM:
         self, tune: Tune, examples: Sequence[Example], path: Path, progress: Callable[[int, int], None] | None = None
     ) -> Tuning:
         """Halve the scale of what is written from now on."""
-        time.sleep(self.delay_seconds)
         self._note(kind="tune", round=tune.round, examples=len(examples))
+        time.sleep(self.delay_seconds)
         if progress is not None:
             progress(1, 1)
         self._scale /= 2

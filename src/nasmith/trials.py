@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from nasmith.errors import RunStoppedError
 from nasmith.protocols import Executor, Task
+from nasmith.redaction import redacted
 from nasmith.types import Candidate, Evaluation, Job, Outcome, Purpose, Status
 
 __all__ = ["Trial", "Trials", "judge"]
@@ -161,9 +162,9 @@ def judge(task: Task, trial: Trial, outcome: Outcome, accepts: Callable[[Mapping
         status=status,
         metrics=metrics,
         seed=trial.job.seed,
-        fidelity=int(trained.facts.get("steps", 0)),
+        fidelity=int(steps) if math.isfinite(steps := trained.facts.get("steps", 0)) else 0,
         seconds=trained.seconds + (outcome.seconds if trial.trained else 0),
-        message=message,
+        message=redacted(message),  # the task's words, too: they come from the process that has the keys
         purpose=trial.purpose,
     )
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from nasmith.cli.console import fail, opened, print_json, records_of, run_name
+from nasmith.cli.console import fail, opened, print_json, records_of, run_name, warn
 from nasmith.errors import StorageError, UnknownNameError, UsageError
 from nasmith.protocols import Storage
 from nasmith.storage.sql import Sql
+from nasmith.types import Run
 
 
 def test_json_has_no_numbers_that_json_lacks(capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,3 +44,18 @@ def test_an_empty_storage_says_how_to_begin() -> None:
 def test_the_runs_task_is_made_again_with_its_options(recorded_storage: Storage) -> None:
     records, task = records_of(recorded_storage, "quiet-otter")
     assert records.run.name == "quiet-otter" and getattr(task, "steps", None) == 500
+
+
+def test_the_newest_run_is_the_last_that_was_begun_whatever_the_clock_said() -> None:
+    storage = Sql(":memory:")
+    for name, created in (("first", "2026-01-02T00:00:00+00:00"), ("second", "2026-01-01T00:00:00+00:00")):
+        storage.add_run(Run(name, {}, "0", {}, created))
+    assert run_name(storage, None) == "second"
+    storage.close()
+
+
+def test_errors_and_warnings_hold_no_secrets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "quite-long-value")
+    fail(UsageError("401: quite-long-value"))
+    warn("quite-long-value")
+    assert capsys.readouterr().err == "error: 401: [SOME_TOKEN]\nwarning: [SOME_TOKEN]\n"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,26 @@ def test_a_run_that_was_broken_off_is_resumed_to_the_same_children(
         texts.append([candidate.text for candidate in analysis.read(opened, "small").candidates.values()])
         opened.close()
     assert texts[0] == texts[1] and len(texts[0]) == 7
+
+
+def test_a_second_resume_is_refused_with_the_first_ones_process(searched: str, storage: Path) -> None:
+    from nasmith.storage.sql import Sql
+
+    first = Sql(storage)
+    first.finish_run("small", "")
+    with first.claim("small"):
+        result = runner.invoke(app, ["resume", "small", "--storage", str(storage), "--quiet"])
+        shown = runner.invoke(app, ["show", "small", "--storage", str(storage)])
+    first.finish_run("small", "2026-01-01T00:00:00+00:00")
+    first.close()
+    assert result.exit_code == 2
+    assert f"process {os.getpid()} on host" in result.stderr and "since 2" in result.stderr
+    assert shown.exit_code == 0, shown.output
+
+
+def test_a_network_drive_is_warned_of_on_standard_error(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nasmith.storage.sql.network_drive", lambda path: "nfs4")
+    words = ["search", "--config", str(config), "--rounds", "1", "--prompts", "1", "--samples", "1", "--steps", "2", "--quiet"]
+    result = runner.invoke(app, [*words, "--set", "verify.best=0", "--storage", str(tmp_path / "runs.sqlite3")])
+    assert result.exit_code == 0, result.output
+    assert result.stderr.startswith("warning: ") and result.stderr.count("is on a network drive (nfs4)") == 1

@@ -65,3 +65,4 @@ def test_time_between_two_moments() -> None:
 
 def test_a_command_names_the_storage_only_where_the_user_did() -> None:
     assert (storage_flag(None), storage_flag("x.db")) == ("", " --storage x.db")
+    assert storage_flag("postgresql://me:secret@host/x") == " --storage postgresql://me:***@host/x"

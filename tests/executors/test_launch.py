@@ -9,7 +9,7 @@ import pytest
 from executor_workloads import Python
 
 from nasmith.errors import NasmithError
-from nasmith.executors.launch import Setup, Zygote
+from nasmith.executors.launch import Setup, Zygote, _environment
 from nasmith.executors.sandbox.policy import Level
 
 
@@ -88,3 +88,15 @@ def test_a_zygote_that_was_killed_says_how_it_ended() -> None:
         zygote.wait_until_warm()
     assert zygote.last_words() == "exit code -9"
     zygote.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["OPENAI_API_KEY", "PYTHON_SECRET_TOKEN", "PYTHONSECRET", "LC_SECRET", "HOME_KEY", "PATH_TOKEN"]
+)
+def test_no_variable_comes_along_because_its_name_begins_well(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("PYTHONUTF8", "1")
+    environment = _environment()
+    assert "secret" not in environment.values()
+    assert {"PATH", "LC_ALL", "PYTHONUTF8"} <= set(environment)

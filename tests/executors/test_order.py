@@ -171,7 +171,7 @@ def test_closing_closes_every_descriptor(pair: Pair, bundles: Mapping[str, Bundl
 def test_the_state_is_closed_where_sending_fails(pair: Pair) -> None:
     before = _open_descriptors()
     pair[1].close()
-    with pytest.raises(OSError):  # noqa: PT011 - a broken pipe or a reset connection, as the system likes
+    with pytest.raises(OSError):
         Order.send(pair[0], Job(1, "x", 0, (), "examine", {"w": np.arange(3)}), _LIMITS, {})
     assert len(_open_descriptors()) == len(before) - 1
 

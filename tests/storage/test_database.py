@@ -342,3 +342,31 @@ def test_a_path_may_begin_at_home(monkeypatch, tmp_path):
     monkeypatch.setitem(os.environ, "HOME", str(tmp_path))
 
     assert Database("~/x.db").path == tmp_path / "x.db"
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:secret@host:port/x", "postgresql+psycopg://me:sec/ret@host:x/y"])
+def test_a_url_that_cannot_be_read_is_shown_without_its_password(url):
+    with pytest.raises(ConfigError, match=r"me:\*\*\*@host.* is no database URL") as caught:
+        Database(url)
+    assert "sec" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_password_in_the_query_of_a_url_is_hidden_too():
+    assert "secret" not in Database("postgresql://host/x?user=me&password=secret").where
+
+
+def test_the_error_of_a_server_that_cannot_be_reached_has_no_password():
+    pytest.importorskip("psycopg")
+    with pytest.raises(StorageError, match="postgresql") as caught:
+        _texts(Database("postgresql+psycopg://me:secret@127.0.0.1:1/x"))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_damaged_file_is_named_with_the_command_that_saves_what_can_be_read(path):
+    path.write_bytes(path.read_bytes()[:3000])
+    before = path.read_bytes()
+
+    with pytest.raises(StorageError, match=rf"damaged; nothing was written.*sqlite3 '{path}' \.recover"):
+        _texts(Database(path))
+    assert path.read_bytes() == before

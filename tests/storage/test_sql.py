@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nasmith.errors import ConfigError, StorageError, UnknownNameError
+from nasmith.errors import ConfigError, RunBusyError, StorageError, StorageWarning, UnknownNameError
 from nasmith.protocols import Storage
 from nasmith.storage.sql import Sql
 from nasmith.types import Brief, Candidate, Completion, Evaluation, Run, Sampling, Status, Tune, Tuning
@@ -73,6 +73,28 @@ class TestContract:
 
         assert storage.runs() == [RUN, other]
         assert storage.run("badger") == other
+
+    def test_a_run_is_held_by_one_and_read_by_all(self, storage):
+        with storage.claim("otter"):
+            assert storage.run("otter") == RUN
+            with storage.claim("badger"):  # another run, not stored yet
+                pass
+        with storage.claim("otter"):
+            pass
+
+    def test_a_second_claim_is_refused_until_the_first_ends(self, storage):
+        if storage._database.sqlite and storage._database.path is None:
+            pytest.skip("nobody else can open a database in memory")
+        with storage.claim("otter"):
+            with pytest.raises(RunBusyError, match=rf"process {os.getpid()} on host .* since 2"), storage.claim("otter"):
+                pass
+            storage.add_candidates("otter", [Candidate(1, "goes on")])
+        with storage.claim("otter"):
+            pass
+
+    def test_a_name_that_cannot_be_a_folder_is_not_claimed(self, storage):
+        with pytest.raises(ConfigError, match="a run's name is"), storage.claim("../otter"):
+            pass
 
     def test_a_run_can_be_finished_and_opened_again(self, storage):
         storage.finish_run("otter", "2026-01-01T11:00:00+00:00")
@@ -432,4 +454,72 @@ def test_what_was_added_survives_sigkill(tmp_path, wait_for):
     assert {(step, index) for step in stored for index in range(4)} <= set(replies)
     assert len(replies) % 4 == 0
     storage.add_candidates("otter", [Candidate(len(stored) + 1, "goes on")])
+    storage.close()
+
+
+def test_a_network_drive_is_warned_of_when_a_run_begins(tmp_path, monkeypatch):
+    monkeypatch.setattr("nasmith.storage.sql.network_drive", lambda path: "nfs4")
+    storage = Sql(tmp_path / "x.db")
+
+    with (
+        pytest.warns(StorageWarning, match=r"x.db is on a network drive \(nfs4\).*local disk") as caught,
+        storage.claim("otter"),
+    ):
+        pass
+    storage.close()
+    assert len(caught) == 1
+
+
+def test_secrets_stay_out_of_messages(tmp_path, monkeypatch):
+    monkeypatch.setenv("LC_SECRET", "swordfish-swordfish")
+    storage = Sql(tmp_path / "x.db")
+    storage.add_run(RUN)
+    storage.add_candidates("otter", [Candidate(1, "x")])
+    storage.add_evaluation("otter", Evaluation(1, Status.FAILED, message="no swordfish-swordfish here"))
+    storage.add_tuning("otter", 0, Tuning(0, 0, message="swordfish-swordfish"))
+
+    assert storage.evaluations("otter")[0].message == "no [LC_SECRET] here"
+    assert storage.tunings("otter")[0].message == "[LC_SECRET]"
+    storage.close()
+
+
+@pytest.mark.parametrize("fault", ["locked", "full"])
+def test_replies_that_the_database_cannot_take_are_stored_at_the_next_claim(tmp_path, fault):
+    path = tmp_path / "x.db"
+    storage = Sql(path, timeout_seconds=0)
+    storage.add_run(RUN)
+    other = sqlite3.connect(path, isolation_level=None)
+    replies = [_reply("x" * 100_000), _reply("paid for")]
+    with storage.claim("otter"):
+        if fault == "locked":
+            other.execute("BEGIN IMMEDIATE")
+        else:
+            with storage._database.read() as connection:
+                connection.exec_driver_sql(f"PRAGMA max_page_count={connection.scalar(sa.text('PRAGMA page_count'))}")
+        with pytest.raises(
+            StorageError, match=r"(locked by another|^disk full).*unsaved-replies\.x\.db, and resuming stores them"
+        ):
+            storage.add_completions("otter", 5, 2, replies)
+    assert storage.completions("otter") == {}
+    other.close()
+    storage.close()
+    again = Sql(path)
+
+    for _ in range(2):
+        with again.claim("otter"):
+            assert again.completions("otter") == {(5, 2): replies[0], (5, 3): replies[1]}
+    assert not (tmp_path / "otter").exists()
+    again.close()
+
+
+def test_files_that_a_killed_process_left_half_written_are_removed_at_the_next_claim(tmp_path):
+    storage = Sql(tmp_path / "x.db")
+    storage.add_run(RUN)
+    weights = storage.folder("otter") / "weights"
+    weights.mkdir()
+    for name in ("1-2.safetensors", "1-3.4711.part", ".adapter-0.safetensors-abc"):
+        (weights / name).write_text("x")
+
+    with storage.claim("otter"):
+        assert [path.name for path in weights.iterdir()] == ["1-2.safetensors"]
     storage.close()

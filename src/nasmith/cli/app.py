@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+import traceback
+import warnings
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from nasmith.cli import components, deliver, doctor, search_command, show
-from nasmith.cli.console import FLAG, fail
-from nasmith.errors import NasmithError, RunStoppedError
+from nasmith.cli.console import FLAG, fail, warn
+from nasmith.errors import NasmithError, RunStoppedError, StorageWarning
+from nasmith.redaction import redacted
 
 __all__ = ["app"]
 
@@ -19,11 +24,30 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except NasmithError as error:
-            fail(error)
-            raise typer.Exit(1 if isinstance(error, RunStoppedError) else 2) from error
+        sys.excepthook = _show_bug  # typer set its own a moment ago, which prints whatever a message holds
+        threading.excepthook = lambda bug: _show_bug(bug.exc_type, bug.exc_value)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", StorageWarning)
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            try:
+                return super().invoke(ctx)
+            except NasmithError as error:
+                fail(error)
+                raise typer.Exit(1 if isinstance(error, RunStoppedError) else 2) from error
+
+
+def _show_bug(kind: type[BaseException], error: BaseException | None, *_: Any) -> None:
+    """Print the traceback that Python would print, without the values of secret variables."""
+    if error is not None:
+        sys.stderr.write(redacted("".join(traceback.format_exception(error))))
+
+
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, line: int, *_: Any) -> None:
+    """Say nasmith's own warnings as it says errors; others as Python does, on standard error."""
+    if issubclass(category, StorageWarning):
+        warn(str(message))
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, line))
 
 
 app = typer.Typer(

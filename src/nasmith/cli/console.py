@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasmith.errors import NasmithError, StorageError, UnknownNameError, UsageError
+from nasmith.redaction import redacted
 from nasmith.storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
@@ -20,7 +21,19 @@ if TYPE_CHECKING:
     from nasmith.analysis import Records
     from nasmith.protocols import Storage, Task
 
-__all__ = ["FLAG", "JsonFlag", "RunName", "StoragePath", "console", "fail", "opened", "print_json", "records_of", "run_name"]
+__all__ = [
+    "FLAG",
+    "JsonFlag",
+    "RunName",
+    "StoragePath",
+    "console",
+    "fail",
+    "opened",
+    "print_json",
+    "records_of",
+    "run_name",
+    "warn",
+]
 
 FLAG = " "
 """The metavar of options that take no value; typer would print "<bool>", which reads as if they took one."""
@@ -50,7 +63,14 @@ def fail(error: NasmithError) -> None:
     """Say an error on standard error: the message alone, no traceback."""
     from rich.text import Text
 
-    console(stderr=True).print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+    console(stderr=True).print(Text.assemble(("error: ", "bold red"), redacted(str(error))), soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """Say a warning on standard error."""
+    from rich.text import Text
+
+    console(stderr=True).print(Text.assemble(("warning: ", "bold yellow"), redacted(message)), soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -100,7 +120,7 @@ def run_name(storage: Storage, name: str | None) -> str:
     if not runs:
         raise UsageError("there are no runs in this storage. Begin one with: nasmith search mnist1d")
     if name is None:
-        return max(runs, key=lambda run: run.created).name
+        return runs[-1].name  # as the storage numbered them: a clock may have been set back
     if name not in {run.name for run in runs}:
         raise UnknownNameError("run", name, [run.name for run in runs])
     return name

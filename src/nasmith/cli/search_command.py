@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasmith.cli.console import FLAG, JsonFlag, RunName, StoragePath, console, opened, print_json, run_name
-from nasmith.errors import RunStoppedError
+from nasmith.errors import RunStoppedError, StorageError
 
 if TYPE_CHECKING:
     from nasmith.api import Result
@@ -153,7 +153,7 @@ def _follow(
     except KeyboardInterrupt:
         _say_resume(tracker, storage)
         raise typer.Exit(130) from None
-    except RunStoppedError:
+    except (RunStoppedError, StorageError):
         _say_resume(tracker, storage)
         raise
     if as_json:
@@ -167,6 +167,7 @@ def _follow(
 
 def _say_resume(tracker: Any, storage: str | None) -> None:
     if tracker.run is not None:
-        where = f" --storage {storage}" if storage else ""
-        text = f"Everything that was finished is stored. Go on with: nasmith resume {tracker.run.name}{where}"
+        from nasmith.cli.summary import storage_flag
+
+        text = f"Everything that was finished is stored. Go on with: nasmith resume {tracker.run.name}{storage_flag(storage)}"
         console(stderr=True).print(text, soft_wrap=True, markup=False)

@@ -29,7 +29,7 @@ def add_to(app: typer.Typer, panel: str) -> None:
 def runs(storage: StoragePath = None, json: JsonFlag = False) -> None:
     """List the runs in a storage."""
     with opened(storage) as opened_storage:
-        found = sorted(opened_storage.runs(), key=lambda run: run.created)
+        found = opened_storage.runs()  # the oldest first, by number: a clock may have been set back
         rows = []
         for run in found:
             evaluations = [e for e in opened_storage.evaluations(run.name) if e.purpose == "search"]

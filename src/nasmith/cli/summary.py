@@ -15,6 +15,7 @@ from nasmith.analysis import Records, Scored, Verified
 from nasmith.cli.progress import STATUS_STYLES
 from nasmith.population import top
 from nasmith.protocols import Storage, Task
+from nasmith.redaction import without_password
 from nasmith.report.wording import duration, number, plural, with_spread, words
 from nasmith.types import Objective, Status
 
@@ -25,7 +26,7 @@ _SHOWN = 10
 
 def storage_flag(storage: str | None) -> str:
     """Return the words that name the storage again in a command."""
-    return f" --storage {storage}" if storage else ""
+    return f" --storage {without_password(storage)}" if storage else ""
 
 
 def summary(storage: Storage, name: str, task: Task) -> dict[str, Any]:

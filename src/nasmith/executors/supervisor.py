@@ -39,10 +39,10 @@ def supervise(workload: Workload, sandbox: Sandbox, connection: socket.socket) -
     """Serve the jobs that come through `connection`, one at a time, in a process that was forked for it.
 
     It says its own process id first, in case that it must be ended from outside. A reply's header says how the candidate's
-    process ended: `cause` ("exit", "timeout", "cpu", "memory", "threads", "output", "printed", "error"), `code` (its exit code,
-    or minus the signal's number), `seconds`, `tail` (the end of what it printed), `oom` (the kernel ended a process for want
-    of memory meanwhile, or the process had gone past its limit). The body is what the process wrote as its result, unread. Where the
-    other side goes away, the candidate is ended and nothing is replied.
+    process ended: `cause` ("exit", "timeout", "cpu", "memory", "threads", "output", "printed", "error"), `code` (its exit
+    code, or minus the signal's number), `seconds`, `tail` (the end of what it printed), `oom` (the kernel ended a process for
+    want of memory meanwhile, or the process had gone past its limit). The body is what the process wrote as its result,
+    unread. Where the other side goes away, the candidate is ended and nothing is replied.
 
     Raises:
         EOFError: The other side went away.

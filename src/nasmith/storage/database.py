@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityEr
 from sqlalchemy.pool import StaticPool
 
 from nasmith.errors import ConfigError, MissingDependencyError, StorageError
+from nasmith.redaction import redacted, without_password
 from nasmith.storage.schema import HEAD, alembic_version, meta, metadata
 
 __all__ = ["Database", "upgrade"]
@@ -31,6 +32,7 @@ class Database:
         timeout_seconds: How long to wait for another program's lock.
 
     Attributes:
+        sqlite: Whether it is a SQLite database.
         path: The SQLite file, or None for a database that is not a file here.
         where: The database's name in messages, without its password.
     """
@@ -40,9 +42,9 @@ class Database:
             raise ConfigError(f"timeout_seconds must be between 0 and 3600, got {timeout_seconds!r}")
         self._url = _url(database)
         self._read_only, self._timeout_seconds = read_only, timeout_seconds
-        self._sqlite = self._url.get_backend_name() == "sqlite"
-        self.path = _file(self._url) if self._sqlite else None
-        self.where = str(self.path or self._url.render_as_string(hide_password=True))
+        self.sqlite = self._url.get_backend_name() == "sqlite"
+        self.path = _file(self._url) if self.sqlite else None
+        self.where = str(self.path or without_password(self._url.render_as_string(hide_password=True)))
         self._engine: sa.Engine | None = None
         # One SQLite connection serves all threads; the lock gives each transaction the connection to itself.
         self._lock = threading.RLock()
@@ -60,6 +62,17 @@ class Database:
             raise StorageError(f"{self.where} was opened for reading only; nothing was written")
         with self._lock, self._translated(), self._open().execution_options(write=True).begin() as connection:
             yield connection
+
+    @contextmanager
+    def session(self) -> Iterator[sa.Connection]:
+        """A connection of its own, outside transactions, that ends with the block; not for SQLite."""
+        with self._lock, self._translated():
+            connection = self._open().connect().execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            yield connection
+        finally:
+            connection.invalidate()  # closed, not kept for others
+            connection.close()
 
     def close(self) -> None:
         """Let go of the database. A later call opens it again; one in memory is gone."""
@@ -92,7 +105,7 @@ class Database:
             raise StorageError(f"cannot make the folder of {path}: {error.strerror}; choose another place") from error
 
     def _connectable(self, url: sa.URL) -> sa.Engine:
-        if not self._sqlite:
+        if not self.sqlite:
             try:
                 return sa.create_engine(url, pool_pre_ping=True)
             except (ModuleNotFoundError, NoSuchModuleError) as error:
@@ -130,6 +143,7 @@ class Database:
             connection.isolation_level = None  # the driver would begin transactions too late, and none for DDL
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute("PRAGMA synchronous=FULL")  # in WAL mode anything less may lose the last commits
+            connection.execute("PRAGMA fullfsync=ON")  # macOS: fsync alone leaves them in the drive's cache; nothing elsewhere
 
         @sa.event.listens_for(engine, "begin")
         def _begin(connection: sa.Connection) -> None:
@@ -148,10 +162,10 @@ class Database:
                 hint = "is empty" if empty else f"has the older schema {revision}; any command that writes upgrades it"
                 raise StorageError(f"{self.where} {hint}")
             return
-        if self._sqlite and self.path is not None:
+        if self.sqlite and self.path is not None:
             self._use_wal(engine)
         with engine.execution_options(write=True).begin() as connection:
-            if not self._sqlite:
+            if not self.sqlite:
                 connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
             revision, empty = self._revision(connection)  # another process may have been quicker
             if empty:
@@ -222,12 +236,12 @@ class Database:
             case sqlite3.SQLITE_CANTOPEN:
                 return f"cannot open {self.where}: no permission for the file or its folder, or it is a folder itself"
             case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-                return f"{self.where} is not a database, or is damaged; nothing was written. Choose another one."
+                return _damaged(self.where, self.path)
             case sqlite3.SQLITE_IOERR:
                 return (
                     f"the disk under {self.where} fails ({error.orig}); what was stored before is safe. Free space or check it."
                 )
-        return f"the database {self.where} says: {str(error.orig).strip()}"
+        return redacted(_without(self._url.password, f"the database {self.where} says: {str(error.orig).strip()}"))
 
 
 def upgrade(connection: sa.Connection) -> None:
@@ -280,8 +294,9 @@ def _url(database: str | Path) -> sa.URL:
         return sa.URL.create("sqlite", database=text if text == ":memory:" else str(Path(text).expanduser().absolute()))
     try:
         return sa.make_url(text)
-    except ArgumentError as error:
-        raise ConfigError(f"{text!r} is no database URL; a file's path or postgresql+psycopg://user@host/name is") from error
+    except (ArgumentError, ValueError):  # not chained: the cause shows the password
+        shown = without_password(text)
+        raise ConfigError(f"{shown!r} is no database URL; a file's path or postgresql+psycopg://user@host/name is") from None
 
 
 def _file(url: sa.URL) -> Path | None:
@@ -300,3 +315,16 @@ def _code(error: DBAPIError) -> int | None:
     """SQLite's primary result code; None for other databases."""
     code = getattr(error.orig, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
+
+
+def _damaged(where: str, path: Path | None) -> str:
+    copy = f"{path}.recovered"
+    return (
+        f"{where} is not a database, or is damaged; nothing was written. Keep the file and what lies beside it (-wal, -shm). "
+        f"What can be read is saved by: sqlite3 '{path}' .recover | sqlite3 '{copy}' (a sqlite3 from sqlite.org; those of some "
+        f"distributions cannot); then go on with --storage '{copy}'. Or choose another database."
+    )
+
+
+def _without(password: object, text: str) -> str:
+    return text.replace(str(password), "***") if password else text

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -12,13 +13,18 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from nasmith.errors import ConfigError, StorageError, UnknownNameError
+from nasmith.errors import ConfigError, StorageError, StorageWarning, UnknownNameError
+from nasmith.redaction import redacted
 from nasmith.storage import DEFAULT_STORAGE, schema
+from nasmith.storage.claims import claimed_file, claimed_session
 from nasmith.storage.database import Database
+from nasmith.storage.drives import network_drive
+from nasmith.storage.rescue import Rescue
 from nasmith.types import Brief, Candidate, Completion, Evaluation, Run, Sampling, Status, Tune, Tuning
 
 __all__ = ["Sql"]
 
+_UNFINISHED = (".*", "*.part")  # names of files in a run's folder that are renamed once they are whole
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -47,8 +53,10 @@ class Sql:
         self._database = Database(database, read_only=read_only, timeout_seconds=timeout_seconds)
         self._read_only = read_only
         path = self._database.path
+        self._sqlite = self._database.sqlite
         self._folder = Path(folder) if folder is not None else path.parent if path else Path(DEFAULT_STORAGE).parent
         self._ids: dict[str, int] = {}
+        self._rescues: dict[str, Rescue] = {}  # of the runs that this process holds
 
     def __repr__(self) -> str:
         return f"Sql({self._database.where!r})"
@@ -60,13 +68,7 @@ class Sql:
             ConfigError: The name cannot be a folder's name everywhere.
             StorageError: There is a run of this name.
         """
-        path = self._database.path
-        taken = path is not None and run.name.startswith(path.name)  # the folder would hide the database's own files
-        if not _RUN_NAME.fullmatch(run.name) or taken or run.name.endswith("."):
-            raise ConfigError(
-                f"a run's name is 1 to 100 of the letters a-z, digits, '.', '_' and '-', begins with a letter or digit, does "
-                f"not end with '.' and is not the database's; got {run.name!r}"
-            )
+        self._check_name(run.name)
         row = {
             "name": run.name,
             "config": dict(run.config),
@@ -101,6 +103,26 @@ class Sql:
             chosen = schema.runs.c.id == self._id(connection, name)
             connection.execute(sa.update(schema.runs).where(chosen).values(finished=finished))
 
+    @contextmanager
+    def claim(self, name: str) -> Iterator[None]:
+        """Hold the run, stored or about to be, for this process while the block runs. Readers do not mind.
+
+        Raises:
+            ConfigError: The name cannot be a run's.
+            RunBusyError: Another process holds it.
+            StorageError: The run's folder or the database cannot be used.
+        """
+        self._check_name(name)
+        if not self._sqlite:
+            with self._database.session() as connection, claimed_session(connection, name), self._rescuing(name):
+                yield
+        elif self._database.path is None:  # in memory: nobody else can open it
+            yield
+        else:
+            with claimed_file(self._folder / name, name), self._rescuing(name):
+                self._warn_of_drive(self._database.path)
+                yield
+
     def folder(self, name: str) -> Path:
         """The run's folder for files, made where it is missing (not by a read-only storage)."""
         with self._database.read() as connection:
@@ -128,9 +150,23 @@ class Sql:
         return [(row["told"], _to_action(row["kind"], row["data"])) for row in self._rows(run, schema.asked, "step")]
 
     def add_completions(self, run: str, step: int, first: int, completions: Sequence[Completion]) -> None:
-        """Record replies `first`, `first`+1, … of a step, all or none."""
+        """Record replies `first`, `first`+1, … of a step, all or none.
+
+        Where the database cannot take them, this raises, and the next `claim` of the run stores them.
+        """
         if not completions:
             return
+        try:
+            self._add_completions(run, step, first, completions)
+        except StorageError as error:
+            rescue = self._rescues.get(run)
+            if rescue is None or isinstance(error.__cause__, sa.exc.IntegrityError):
+                raise
+            if not rescue.keep(step, first, completions):
+                raise StorageError(f"{error} The replies that came last are lost: {rescue.path} cannot be written.") from error
+            raise StorageError(f"{error} The replies that came last are in {rescue.path}, and resuming stores them.") from error
+
+    def _add_completions(self, run: str, step: int, first: int, completions: Sequence[Completion]) -> None:
         texts = {_hash(completion.prompt): completion.prompt for completion in completions}
         rows = [
             {"step": step, "index": index, "prompt_hash": _hash(one.prompt), **_fields(one, _COMPLETION)}
@@ -174,6 +210,7 @@ class Sql:
     def add_evaluation(self, run: str, evaluation: Evaluation) -> None:
         """Record an evaluation of a candidate that is stored already."""
         row = {**_fields(evaluation, _EVALUATION), "status": str(evaluation.status), "metrics": _plain(evaluation.metrics)}
+        row["message"] = redacted(evaluation.message)
         self._insert(run, schema.evaluations, [row], f"candidate {evaluation.candidate} of run {run!r} is not stored")
 
     def evaluations(self, run: str) -> list[Evaluation]:
@@ -185,7 +222,7 @@ class Sql:
 
     def add_tuning(self, run: str, step: int, tuning: Tuning) -> None:
         """Record what the tuning that was asked for in `step` did."""
-        row = {"step": step, **_fields(tuning, _TUNING), "losses": list(tuning.losses)}
+        row = {"step": step, **_fields(tuning, _TUNING), "losses": list(tuning.losses), "message": redacted(tuning.message)}
         self._insert(run, schema.tunings, [row], f"the tuning of step {step} of run {run!r} is already stored")
 
     def tunings(self, run: str) -> dict[int, Tuning]:
@@ -199,6 +236,48 @@ class Sql:
         """Let go of the database; may be called twice."""
         self._database.close()
         self._ids.clear()
+
+    @contextmanager
+    def _rescuing(self, name: str) -> Iterator[None]:
+        """Clear up after a process that was killed: store the replies that it kept; and be ready to keep others."""
+        path = self._database.path
+        rescue = Rescue(self._folder / name, path.name if path else "")
+        for pattern in _UNFINISHED:  # a killed process left them, and nobody else writes here now
+            for left in rescue.path.parent.rglob(pattern):
+                left.unlink(missing_ok=True)
+        kept = rescue.kept()
+        if kept:
+            stored = self.completions(name)
+            for step, first, replies in kept:
+                if (step, first) not in stored:
+                    self.add_completions(name, step, first, replies)
+        rescue.reserve()
+        self._rescues[name] = rescue
+        try:
+            yield
+        finally:
+            del self._rescues[name]
+            rescue.remove()
+
+    def _check_name(self, name: str) -> None:
+        path = self._database.path
+        taken = path is not None and name.startswith(path.name)  # the folder would hide the database's own files
+        if not _RUN_NAME.fullmatch(name) or taken or name.endswith("."):
+            raise ConfigError(
+                f"a run's name is 1 to 100 of the letters a-z, digits, '.', '_' and '-', begins with a letter or digit, does "
+                f"not end with '.' and is not the database's; got {name!r}"
+            )
+
+    def _warn_of_drive(self, path: Path) -> None:
+        kind = network_drive(path)
+        if kind:
+            warnings.warn(
+                f"{path} is on a network drive ({kind}). SQLite in WAL mode needs a local disk: other machines do not see its "
+                "shared memory, and records may be lost. Use a file on a local disk, or PostgreSQL where several machines "
+                "share one database.",
+                StorageWarning,
+                stacklevel=5,
+            )
 
     @contextmanager
     def _writing(self, conflict: str) -> Any:
