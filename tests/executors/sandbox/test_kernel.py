@@ -79,10 +79,8 @@ def test_a_refused_call_raises_with_the_kernels_reason() -> None:
 
 
 def test_integers_are_passed_as_64_bits() -> None:
-    with Path("/dev/null").open("rb") as null:  # seeking there succeeds, and says 0
-        assert kernel.call("lseek", null.fileno(), 1 << 40, os.SEEK_SET) == 0
     with Path("/proc/self/status").open("rb") as file, pytest.raises(OSError, match="lseek") as caught:
-        kernel.call("lseek", file.fileno(), -(1 << 40), os.SEEK_SET)
+        kernel.call("lseek", file.fileno(), -(1 << 40), os.SEEK_SET)  # of which the low half is 0, which it would take
     assert caught.value.errno == errno.EINVAL
 
 
