@@ -90,6 +90,8 @@ class Scene:
     def harmed(self) -> list[str]:
         """Return what is not as it was."""
         found = []
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.sentinel.wait(0.05)  # what was just killed takes a moment to be dead
         new = sorted(path.name for path in self.folder.iterdir() if path.name not in {"victim", "socket"})
         if new:
             found.append(f"new files: {new[:3]}")
@@ -101,12 +103,13 @@ class Scene:
                 found.append("the victim file was written")
             if status.st_mode & 0o7777 != 0o666 or status.st_mtime != 1:
                 found.append("the victim file's metadata changed")
-        with contextlib.suppress(psutil.Error):
-            process = psutil.Process(self.sentinel.pid)
-            if self.sentinel.poll() is not None or process.status() in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}:
-                found.append("the sentinel was hit")
-            elif process.nice() != 0 or process.rlimit(psutil.RLIMIT_CORE)[0] == 4096 or len(process.cpu_affinity()) == 0:
-                found.append("the sentinel's settings changed")
+        if self.sentinel.poll() is not None:
+            return [*found, "the sentinel was killed"]
+        process = psutil.Process(self.sentinel.pid)
+        if process.status() == psutil.STATUS_STOPPED:
+            found.append("the sentinel was stopped")
+        if process.nice() != 0 or process.rlimit(psutil.RLIMIT_CORE)[0] == 4096:
+            found.append("the sentinel's settings changed")
         if self.heard:
             found.append("a connection came")
         return found

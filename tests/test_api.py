@@ -138,9 +138,9 @@ class Watched(Inline):
         super().__init__()
         self.calls = []
 
-    def start(self, workload):
+    def start(self, workload, data):
         self.calls.append("start")
-        super().start(workload)
+        super().start(workload, data)
 
     def close(self, *, wait=False):
         self.calls.append("close")
@@ -206,9 +206,9 @@ def test_two_unnamed_searches_at_once_take_two_names(tmp_path):
     budget = nasmith.Budget(evaluations=4)
 
     class Second(Inline):
-        def start(self, workload):  # the first run is not stored yet
+        def start(self, workload, data):  # the first run is not stored yet
             names.append(toy_search(storage, name=None, budget=budget).run.name)
-            super().start(workload)
+            super().start(workload, data)
 
     names.append(toy_search(storage, name=None, executor=Second(), budget=budget).run.name)
     assert sorted(names) == ["toy-1", "toy-2"]
@@ -235,7 +235,7 @@ class Broken(Inline):
     trained, sound = 0, 4
 
     def submit(self, job):
-        self.trained += job.train
+        self.trained += job.action == "fit"
         if self.trained < self.sound:
             return super().submit(job)
         future = Future()

@@ -71,6 +71,7 @@ BROAD_EXCEPT = {
     "lane.py": "hands what a thread raised to whoever holds the future, as concurrent.futures does",
     "executors/attempt.py": "the boundary: whatever a candidate's code raises is its result",
     "executors/child.py": "the boundary of the candidate's process, where nobody presses Ctrl-C",
+    "executors/supervisor.py": "the boundary of the candidate's process before its own code: our failure is told as ours",
     "executors/processes.py": "a thread's boundary: whoever holds the future must hear of our bugs",
     "executors/zygote.py": "a process's boundary: its failure is reported to the process that started it",
 }

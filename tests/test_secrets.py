@@ -45,13 +45,13 @@ from nasmith.testing import ToyTask, ToyWorkload
 
 class Spills(ToyTask):
     "A task whose own code spills, in the process that has the secrets."
-    def score(self, outcome, purpose):
+    def score(self, outcome, examined, purpose):
         if purpose == "verify" and outcome.arrays["state/widths"].sum() == 90:  # a seed, so that the winner can be exported
             raise ValueError("no score: " + repr(dict(os.environ)))
-        return super().score(outcome, purpose)
+        return super().score(outcome, examined, purpose)
 
 class Fails(ToyTask):
-    def score(self, outcome, purpose):
+    def score(self, outcome, examined, purpose):
         raise RuntimeError("a bug: " + repr(dict(os.environ)))
 
 class BadWorkload(ToyWorkload):

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from executor_contract import ExecutorContract
-from executor_workloads import ExitsWhileWarming, Python, StartsAThread, WarmsUpBadly
+from executor_workloads import ExitsWhileWarming, Python, StartsAThread, WarmsUpBadly, holds
 
 from nasmith.errors import ConfigError, NasmithError
 from nasmith.executors.processes import Processes
@@ -253,7 +253,6 @@ def test_a_supervisor_that_was_stopped_is_ended_with_its_candidate(hasty: Proces
     [
         (WarmsUpBadly(), "LookupError: the table of data is not there"),
         (ExitsWhileWarming(), "exit code 7; it printed:\nno room for the table"),
-        (StartsAThread(), "2 threads run after warm"),
     ],
 )
 def test_a_workload_that_cannot_warm_up_fails_every_job_with_the_reason(workload: Python, message: str) -> None:
@@ -266,6 +265,22 @@ def test_a_workload_that_cannot_warm_up_fails_every_job_with_the_reason(workload
             future.result(timeout=_WAIT)
     executor.close()
     assert processes_below() <= before
+
+
+@pytest.mark.filterwarnings("ignore:the task's workload runs 2 threads:RuntimeWarning")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_workload_that_starts_threads_is_warmed_in_every_candidates_own_process(threads: int) -> None:
+    if not holds():
+        pytest.skip("the sandbox cannot hold here")
+    executor = Processes(workers=1, threads=threads, timeout_seconds=20)
+    executor.start(StartsAThread())
+    outcomes = [run(executor, "import threading\nfacts['threads'] = threading.active_count()") for _ in range(2)]
+    executor.close()
+    if threads == 1:  # which forbids them
+        assert {outcome.status for outcome in outcomes} == {Status.ERROR}
+        assert "can't start new thread" in outcomes[0].message
+    else:
+        assert [outcome.facts["threads"] for outcome in outcomes] == [2, 2]
 
 
 def test_less_memory_than_the_libraries_take_is_refused_with_both_figures() -> None:

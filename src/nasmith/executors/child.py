@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nasmith.executors.attempt import attempt, explain, packed
 from nasmith.executors.bundle import unpack
@@ -16,7 +16,7 @@ from nasmith.executors.sandbox.policy import Sandbox
 from nasmith.protocols import Workload
 from nasmith.types import Outcome, Status
 
-__all__ = ["CONFINED", "run"]
+__all__ = ["CONFINED", "Unwarmed", "run"]
 
 CONFINED = b"\x06"
 """The first byte of every result, written before any of the candidate's code runs: what it lacks, the candidate did not do."""
@@ -24,11 +24,18 @@ CONFINED = b"\x06"
 _RESULT = 3
 
 
-def run(workload: Workload, order: Order, limits: Limits, sandbox: Sandbox, result: int, output: int) -> int:
+@dataclass(frozen=True, slots=True)
+class Unwarmed:
+    """A workload that starts threads when it is warmed, so that it must be warmed in every candidate's own process."""
+
+    workload: Workload
+
+
+def run(workload: Workload | Unwarmed, order: Order, limits: Limits, sandbox: Sandbox, result: int, output: int) -> int:
     """Do the job in a process that was forked for it, and write the outcome to the descriptor `result`.
 
     Args:
-        workload: Warm.
+        workload: Warm, or to be warmed here.
         order: What to do, and descriptors of the data for it.
         limits: What it may use.
         sandbox: What holds it.
@@ -45,6 +52,9 @@ def run(workload: Workload, order: Order, limits: Limits, sandbox: Sandbox, resu
     if _abandoned():
         return 1
     _prepare_libraries(limits)
+    if isinstance(workload, Unwarmed):
+        workload = workload.workload
+        workload.warm()
     os.write(_RESULT, CONFINED)
     try:
         outcome = attempt(workload, job, data)

@@ -26,7 +26,7 @@ from nasmith.executors.sandbox.policy import THREAD_VARIABLES, Level, readable_p
 from nasmith.executors.wire import printable, receive, send
 from nasmith.protocols import Workload
 
-__all__ = ["Setup", "Trial", "Zygote", "end_tree", "try_sandbox"]
+__all__ = ["Setup", "StartsThreadsError", "Trial", "Zygote", "end_tree", "try_sandbox"]
 
 # Exact names: a prefix such as PYTHON would let PYTHON_SECRET_TOKEN through.
 _KEPT_VARIABLES = frozenset(
@@ -74,7 +74,10 @@ _TAIL = 2048
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a zygote is told once: where modules lie, and the workload as a pickle."""
+    """What a zygote is told once: where modules lie, what holds candidates, and the workload as a pickle.
+
+    `fresh` in the header says that the workload is warmed in every candidate's own process and not before.
+    """
 
     header: dict[str, Any]
     workload: bytes
@@ -109,6 +112,7 @@ class Setup:
             "sandbox": str(level),
             "hidden": list(getattr(workload, "hidden_modules", ())),
             "gpu": bool(getattr(workload, "gpu", False)),
+            "fresh": False,
         }
         return cls(header, data)
 
@@ -152,6 +156,10 @@ def try_sandbox(level: Level) -> Trial:
         return Trial(refused=f"the process that tries it failed: {words}")
 
 
+class StartsThreadsError(Exception):
+    """Warming the workload started threads, and a process with threads cannot be forked safely."""
+
+
 class Zygote:
     """The warm process, seen from the process that started it. Starts it at once; `wait_until_warm` must follow."""
 
@@ -184,11 +192,14 @@ class Zygote:
 
         Raises:
             NasmithError: The workload failed to load or to warm up.
+            StartsThreadsError: It started threads.
             EOFError: The process died.
             OSError: The same.
         """
         send(self._control, self._setup.header, self._setup.workload)
         answer, _ = receive(self._control, _ANSWER_LIMIT)
+        if "threads" in answer:
+            raise StartsThreadsError(answer["threads"])
         if "sandbox" in answer:
             raise SandboxError(_refusal(self._setup.header["sandbox"], answer["sandbox"]))
         if not answer["ready"]:

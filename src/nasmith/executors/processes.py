@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from typing import Any
 
 from nasmith.errors import ConfigError, NasmithError, UnknownNameError
 from nasmith.executors.bundle import Bundle
-from nasmith.executors.launch import Setup, Zygote, end_tree
+from nasmith.executors.launch import Setup, StartsThreadsError, Zygote, end_tree
 from nasmith.executors.order import Order
 from nasmith.executors.sandbox.limits import Limits
 from nasmith.executors.sandbox.policy import Level
@@ -290,12 +291,29 @@ class Processes:
                         self._check(zygote)
                     if zygote.alive():
                         return zygote
+                except StartsThreadsError as error:
+                    self._start_afresh(zygote, error)
+                    continue
                 except NasmithError as error:
                     self._broken = str(error)
                 except (EOFError, OSError):
                     zygote.kill()
                 self._replace(zygote)
             raise NasmithError(self._broken)
+
+    def _start_afresh(self, zygote: Zygote, error: StartsThreadsError) -> None:
+        """Warm the workload in every candidate's own process from now on, because it cannot be forked once it is warm."""
+        warnings.warn(
+            f"the task's workload runs {error} threads once it is warm, and such a process cannot be forked: every candidate "
+            f"imports its libraries itself, which takes seconds each. It may start {self.threads} threads (executor.threads)",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        zygote.close()
+        self._setup = replace(self._setup, header=self._setup.header | {"fresh": True})
+        with self._state:
+            if not self._hung_up:
+                self._zygote = Zygote(self._setup)
 
     def _check(self, zygote: Zygote) -> None:
         if zygote.resident_bytes >= self._limits.memory_bytes:

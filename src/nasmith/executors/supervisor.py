@@ -35,7 +35,7 @@ Ended = Callable[[int, int, Any], None]
 """Told the process id, the status and the resource usage of a child that ended."""
 
 
-def supervise(workload: Workload, sandbox: Sandbox, connection: socket.socket) -> None:
+def supervise(workload: Workload | child.Unwarmed, sandbox: Sandbox, connection: socket.socket) -> None:
     """Serve the jobs that come through `connection`, one at a time, in a process that was forked for it.
 
     It says its own process id first, in case that it must be ended from outside. A reply's header says how the candidate's
@@ -66,7 +66,7 @@ class _Watch:
 
     def __init__(
         self,
-        workload: Workload,
+        workload: Workload | child.Unwarmed,
         order: Order,
         sandbox: Sandbox,
         connection: socket.socket,
@@ -138,8 +138,8 @@ class _Watch:
             code = 1
             try:
                 code = child.run(self._workload, self._order, self._limits, self._sandbox, result, output)
-            except OSError:
-                os.write(output, traceback.format_exc(limit=-1).encode())
+            except Exception:  # noqa: BLE001 - before the candidate's own code: the parent hears of it as an error of ours
+                _tell(output, traceback.format_exc(limit=-1))
             finally:
                 os._exit(code)  # no clean-up and no exit handlers: they are the zygote's
         self._order.close()
@@ -192,6 +192,14 @@ class _Watch:
     def _collect(self, pid: int, status: int, usage: Any) -> None:
         if pid == self._child:
             self._code, self._usage = os.waitstatus_to_exitcode(status), usage
+
+
+def _tell(output: int, words: str) -> None:
+    """Write to the pipe that takes what a candidate prints: `output`, or standard output once the process is confined."""
+    for descriptor in (output, 1):
+        with contextlib.suppress(OSError):
+            os.write(descriptor, words.encode(errors="replace"))
+            return
 
 
 def set_subreaper() -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from nasmith.executors.child import Unwarmed
 from nasmith.executors.sandbox.canary import try_out
 from nasmith.executors.sandbox.policy import Level, Sandbox
 from nasmith.executors.supervisor import descendants, drain, end_all, resident, set_subreaper, supervise, wake_on_child
@@ -47,9 +48,9 @@ def main(descriptor: int) -> None:
         setup, data = receive(control, _SETUP_LIMIT)
         sandbox = _make_sandbox(setup)
         workload = _load(setup, data)
-        threads = _threads()
-        if threads > 1:
-            raise RuntimeError(f"{threads} threads run after warm(), and a process with threads cannot be forked safely")
+        if (threads := _threads()) > 1:
+            send(control, {"ready": False, "threads": threads})
+            return
     except EOFError:
         return
     except _SandboxError as error:
@@ -85,14 +86,19 @@ def _make_sandbox(setup: dict[str, Any]) -> Sandbox:
     return sandbox
 
 
-def _load(setup: dict[str, Any], data: bytes | bytearray) -> Workload:
-    """Load the workload and warm it. It comes from the process that started this one, so it may be a pickle."""
+def _load(setup: dict[str, Any], data: bytes | bytearray) -> Workload | Unwarmed:
+    """Load the workload, and warm it if that can be done before a fork.
+
+    It comes from the process that started this one, so it may be a pickle.
+    """
     if setup["main"]:  # the workload is defined in the user's script: make its definitions under another name than __main__
         sys.modules["__nasmith_zygote__"] = sys.modules["__main__"]
         script = ModuleType("__main__")
         script.__dict__.update(runpy.run_path(setup["main"], run_name="__nasmith_script__"))
         sys.modules["__main__"] = script
     workload: Workload = pickle.loads(data)
+    if setup["fresh"]:
+        return Unwarmed(workload)
     workload.warm()
     return workload
 
@@ -116,7 +122,7 @@ def _use_large_pages() -> None:
                 madvise(start, end - start, _MADV_COLLAPSE)  # refused for a region, it changes nothing
 
 
-def _serve(control: socket.socket, workload: Workload, sandbox: Sandbox) -> None:
+def _serve(control: socket.socket, workload: Workload | Unwarmed, sandbox: Sandbox) -> None:
     set_subreaper()  # what a supervisor that was killed leaves behind comes here
     wake = wake_on_child()
     supervisors: set[int] = set()
@@ -141,7 +147,7 @@ def _serve(control: socket.socket, workload: Workload, sandbox: Sandbox) -> None
     end_all(wake, lambda *_: None)
 
 
-def _fork(workload: Workload, sandbox: Sandbox, descriptor: int, control: socket.socket, wake: int) -> int:
+def _fork(workload: Workload | Unwarmed, sandbox: Sandbox, descriptor: int, control: socket.socket, wake: int) -> int:
     """Fork a supervisor for the jobs that come through `descriptor`; return its process id."""
     if _threads() > 1:
         raise RuntimeError("a thread was started in the process that jobs are forked from")
