@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench torture clean
+.PHONY: help venv demo test check bench torture soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
@@ -38,10 +38,13 @@ check: venv ## lint, formatting, types
 	$(BIN)/mypy
 
 bench: venv ## measure speed, script by script; the tables are in docs/results.md
-	@set -e; for script in $(filter-out benchmarks/torture.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
+	@set -e; for script in $(filter-out benchmarks/torture.py benchmarks/soak.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
 
 torture: venv ## kill a small search 100 times, resume it each time, compare it with one left alone (10 minutes)
 	$(BIN)/python benchmarks/torture.py --kills $(KILLS)
+
+soak: venv ## half an hour of candidates of every kind, and of noise for what reads them
+	$(BIN)/python benchmarks/soak.py
 
 clean: ## remove .venv, caches and builds; runs in nasmith-runs/ stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist report
