@@ -54,7 +54,7 @@ def secret(tmp_path: Path) -> Path:
 @needs_root
 @pytest.mark.parametrize("keep_reading", [False, True])
 def test_nobody_has_no_rights_but_reading_where_that_is_kept(secret: Path, keep_reading: bool) -> None:
-    kept, again, files = run(_NOBODY, secret, keep_reading)
+    kept, again, files = run(_NOBODY, secret, keep_reading, extra_groups=[0, 4])
     assert kept["Uid"] == kept["Gid"] == ["61999"] * 4
     assert kept["Groups"] == []
     capability = "0000000000000004" if keep_reading else "0" * 16  # CAP_DAC_READ_SEARCH
