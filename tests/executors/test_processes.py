@@ -14,7 +14,7 @@ import pytest
 from executor_contract import ExecutorContract
 from executor_workloads import ExitsWhileWarming, Python, StartsAThread, WarmsUpBadly, holds
 
-from nasmith.errors import ConfigError, NasmithError
+from nasmith.errors import ConfigError, NasmithError, SandboxError, UnknownNameError
 from nasmith.executors.processes import Processes
 from nasmith.types import Job, Outcome, Status
 
@@ -345,6 +345,45 @@ def test_on_windows_it_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(ConfigError, match="WSL"):
         Processes()
+
+
+def test_an_unknown_sandbox_is_refused_with_the_valid_ones() -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"unknown sandbox 'stric'. Did you mean 'strict'\? Valid: bwrap, namespaces, off"
+    ):
+        Processes(sandbox="stric")
+
+
+def test_on_macos_it_says_what_is_held_and_takes_off_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(ConfigError, match=r"only time and resident memory .* with your rights: pass --sandbox off"):
+        Processes()
+    assert Processes(sandbox="off").layers == []
+
+
+def test_a_sandbox_that_does_not_hold_runs_nothing_and_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no bubblewrap there
+    executor = Processes(workers=1, sandbox="bwrap")
+    with pytest.raises(SandboxError, match=r"bwrap is not installed .* Nothing was run. .*`--sandbox strict` does not need it"):
+        executor.start(Python())
+    executor.close()
+
+
+@pytest.mark.parametrize(
+    ("limits", "text", "status", "words"),
+    [
+        ({"cpu_seconds": 1}, "while True: pass", Status.TIMEOUT, "used more than 1 s of processor time"),
+        ({"cpu_seconds": 1}, "import signal\nsignal.signal(24, signal.SIG_IGN)\nwhile True: pass", Status.TIMEOUT, "processor"),
+        ({"cpu_seconds": 1}, "import os\nos.kill(os.getpid(), 9)", Status.KILLED, "ended by signal SIGKILL"),
+    ],
+)
+def test_processor_time_is_limited_and_told_from_a_kill(limits: dict[str, int], text: str, status: Status, words: str) -> None:
+    executor = Processes(workers=1, sandbox="off", timeout_seconds=60, **limits)  # type: ignore[arg-type]
+    executor.start(Python())
+    outcome = run(executor, text)
+    executor.close()
+    assert outcome.status is status
+    assert words in outcome.message
 
 
 def test_it_takes_as_many_workers_as_there_are_processors_to_use() -> None:

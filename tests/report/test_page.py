@@ -94,6 +94,13 @@ def test_the_page_says_what_was_found_and_flags_what_did_not_hold(page: str) -> 
     assert len(page) < 5_000_000
 
 
+def test_a_run_without_a_sandbox_is_marked(records: analysis.Records, page: str) -> None:
+    config = {**records.run.config, "executor": {"name": "processes", "options": {"sandbox": "off"}}}
+    open_page = render(replace(records, run=replace(records.run, config=config)), Mnist1d())
+    assert "the sandbox is off: candidates run with your rights" in open_page
+    assert "the sandbox is off" not in page
+
+
 def test_a_run_that_has_only_begun_has_a_page(records: analysis.Records) -> None:
     empty = replace(records, candidates={}, evaluations=(), completions={}, tunings={}, run=replace(records.run, finished=""))
     page = render(empty, Mnist1d())

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nasmith.report.wording import clip, counts, duration, metrics, number, plural, with_spread, words
+from nasmith.report.wording import clip, containment, counts, duration, metrics, number, plural, with_spread, words
 from nasmith.types import Objective, Status
 
 
@@ -40,6 +40,13 @@ def test_metrics_name_the_objectives_that_are_there() -> None:
 
 def test_counts_follow_the_order_of_statuses_and_skip_zeros() -> None:
     assert counts({Status.INVALID: 3, Status.OK: 12, Status.OOM: 0}) == "ok 12, invalid 3"
+
+
+def test_containment_warns_only_where_nothing_holds_a_candidate() -> None:
+    assert "with your rights" in containment({"executor": {"name": "inline", "options": {}}})
+    assert "can read your files" in containment({"executor": {"name": "processes", "options": {"sandbox": "off"}}})
+    assert containment({"executor": {"name": "processes", "options": {"sandbox": "bwrap"}}}) == ""
+    assert containment({}) == ""
 
 
 def test_clip_keeps_one_line_within_the_width() -> None:

@@ -169,16 +169,18 @@ class Zygote:
         self.layers: list[str] = []
         self._setup = setup
         self._lock = threading.Lock()
-        self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._control, there = socket.socketpair()
+        try:
+            line = [sys.executable, "-P", "-m", "nasmith.executors.zygote", str(there.fileno())]
+            line = _command(line, setup.header["sandbox"], setup.header["hidden"], setup.header["path"])
+        except SandboxError:
+            self._control.close()
+            there.close()
+            raise
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         with there:
             self._process = subprocess.Popen(
-                _command(
-                    [sys.executable, "-P", "-m", "nasmith.executors.zygote", str(there.fileno())],
-                    setup.header["sandbox"],
-                    setup.header["hidden"],
-                    setup.header["path"],
-                ),
+                line,
                 stdin=subprocess.DEVNULL,
                 stdout=self._printed,
                 stderr=self._printed,

@@ -90,7 +90,7 @@ class Processes:
             if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 < amount < float("inf"):
                 raise ConfigError(f"{name} must be a number above 0, not {amount!r}")
         if sandbox not in set(Level):
-            raise UnknownNameError("sandbox", sandbox, Level)
+            raise UnknownNameError("sandbox", sandbox, map(str, Level))
         if sandbox != Level.OFF and sys.platform != "linux":
             raise ConfigError(
                 f"the sandbox {sandbox!r} needs Linux. On this system only time and resident memory of a candidate are held, "
