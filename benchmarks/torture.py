@@ -42,6 +42,7 @@ EMBEDDED = {
     "words": ["search", "mnist1d", "--rounds", "2", "--prompts", "3", "--samples", "4", "--steps", "100"],
     "settings": ["survivors=1", "tuning_epochs=2", "error_threshold=0.8", "verify.best=1", "verify.front=0", "verify.seeds=2"],
 }
+_USAGE = 2  # the exit code of a user's mistake
 GONE_SECONDS = 15.0  # until when the workers of a killed process must be gone
 MOST_SECONDS = 900.0
 
@@ -182,7 +183,10 @@ def torment(trial: Trial, dice: random.Random, longest: float, kills: int, tally
             kill(process, tally)
             moment = trial.moment()
             tally.moments[moment] += 1
-            code = 0 if moment == "just finished" else None
+            code = None
+            if moment == "just finished":  # a resume has nothing to do but to say so, and to clear the dead run's lock away
+                refused = trial.start().wait(MOST_SECONDS)
+                code = 0 if refused == _USAGE else refused or 1
             tally.faults += [f"kill {tally.kills} left {path}" for path in trial.temporaries()]
         new = [(str(call["kind"]), int(call.get("seed", call.get("round", 0)))) for call in trial.calls()[before:]]
         tally.repeated += sum(call in answered for call in new)

@@ -39,16 +39,23 @@ class Order:
 
     @staticmethod
     def send(connection: socket.socket, job: Job, limits: Limits, data: Mapping[str, Bundle]) -> None:
-        """Send a job with those parts of `data` that its splits name."""
+        """Send a job with those parts of `data` that its splits name.
+
+        Raises:
+            ValueError: It names too many.
+        """
+        splits = [split for split in dict.fromkeys(job.splits) if split in data]
+        if len(splits) >= _MOST_BUNDLES:
+            raise ValueError(f"a job names {len(splits)} splits; at most {_MOST_BUNDLES - 1} are allowed")
         state = Bundle.of(job.state) if job.state else None
         try:
-            parts = [data[split] for split in job.splits if split in data] + ([state] if state else [])
+            parts = [data[split] for split in splits] + ([state] if state else [])
             header = {
                 "candidate": job.candidate,
                 "seed": job.seed,
                 "action": job.action,
                 "limits": limits.plain(),
-                "splits": [split for split in job.splits if split in data],
+                "splits": splits,
                 "bundles": [part.entries for part in parts],
             }
             send(connection, header, job.text.encode(errors="replace"))

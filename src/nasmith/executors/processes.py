@@ -288,7 +288,7 @@ class Processes:
                 try:
                     if not zygote.warm:
                         zygote.wait_until_warm()
-                        self._check(zygote)
+                        _check(zygote, self._limits)
                     if zygote.alive():
                         return zygote
                 except StartsThreadsError as error:
@@ -315,13 +315,6 @@ class Processes:
             if not self._hung_up:
                 self._zygote = Zygote(self._setup)
 
-    def _check(self, zygote: Zygote) -> None:
-        if zygote.resident_bytes >= self._limits.memory_bytes:
-            raise NasmithError(
-                f"memory_mb is {self._limits.memory_bytes / 1e6:g}, but the task's libraries and data alone take "
-                f"{zygote.resident_bytes / 1e6:.0f} MB; allow more"
-            )
-
     def _replace(self, dead: Zygote) -> None:
         if self._broken or self._hung_up:
             return
@@ -333,6 +326,14 @@ class Processes:
         with self._state:
             if not self._hung_up:
                 self._zygote = Zygote(self._setup)
+
+
+def _check(zygote: Zygote, limits: Limits) -> None:
+    if zygote.resident_bytes >= limits.memory_bytes:
+        raise NasmithError(
+            f"memory_mb is {limits.memory_bytes / 1e6:g}, but the task's libraries and data alone take "
+            f"{zygote.resident_bytes / 1e6:.0f} MB; allow more"
+        )
 
 
 def _judge(verdict: Mapping[str, Any], result: bytearray, limits: Limits) -> Outcome:

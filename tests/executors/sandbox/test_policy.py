@@ -81,7 +81,6 @@ def test_hidden_modules_are_left_out_and_their_neighbours_kept(site: Path, hidde
     assert not {site, *site.parents} & set(paths)
 
 
-@pytest.mark.xfail(strict=True, reason="the compiled form of a hidden module that is one file stays readable in __pycache__")
 def test_a_hidden_modules_compiled_form_is_hidden_too(site: Path) -> None:
     assert not _covers(readable_paths(["c"]), site / "__pycache__" / f"c.{sys.implementation.cache_tag}.pyc")
 
@@ -98,7 +97,6 @@ def test_a_hidden_module_deep_below_a_system_folder_is_hidden(tmp_path: Path, mo
     assert _covers(paths, tmp_path / "lib" / "other")
 
 
-@pytest.mark.xfail(strict=True, reason="only the copy that would be imported is looked for")
 def test_a_second_copy_of_a_hidden_module_is_hidden_too(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _fill(tmp_path / "lib" / "python3" / "dist-packages")  # such as the packages of the Python that an environment was made by
     monkeypatch.setattr(policy, "_SYSTEM", (str(tmp_path / "lib"),))
@@ -269,7 +267,6 @@ def test_only_the_kept_descriptors_stay_open(level: str) -> None:
     assert found["open"] == sorted([0, 1, 2, 201, *found["pipes"]])
 
 
-@pytest.mark.xfail(strict=True, reason="closes up to the limit on open files, which was lowered to 256 just before")
 def test_descriptors_beyond_the_limit_on_open_files_are_closed_too() -> None:
     _need("strict")
     found = _confined("strict", others=(300, 700), kept=())
@@ -297,11 +294,6 @@ def test_it_has_a_filter_another_user_than_root_and_no_way_to_gain_rights() -> N
     assert found["limits"] == [0, 256]
 
 
-@pytest.mark.xfail(
-    os.geteuid() != 0 and holds("namespaces"),
-    strict=True,
-    reason="a user's process keeps all rights over its own user namespace",
-)
 def test_it_has_no_capability_but_to_read() -> None:
     _need("strict")
     status = _confined("strict")["status"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nasmith.executors.sandbox import kernel
 
-__all__ = ["become_nobody", "readable_by_all", "unused_uid"]
+__all__ = ["become_nobody", "keep_capabilities", "readable_by_all", "unused_uid"]
 
 _FIRST, _COUNT = 61_184, 4_096  # the range that systemd sets apart for users that exist for one service only
 _CAPABILITY_VERSION = 0x20080522
@@ -47,9 +47,17 @@ def become_nobody(uid: int, keep_reading: bool) -> None:
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     if keep_reading:
-        kept = 1 << _DAC_READ_SEARCH
-        header, sets = struct.pack("=Ii", _CAPABILITY_VERSION, 0), struct.pack("=6I", kept, kept, 0, 0, 0, 0)
-        kernel.call("capset", ctypes.c_char_p(header), ctypes.c_char_p(sets))
+        keep_capabilities(1 << _DAC_READ_SEARCH)
+
+
+def keep_capabilities(kept: int) -> None:
+    """Give up every capability but those whose bits are in `kept`; only the first 32 can be kept.
+
+    Raises:
+        OSError: The kernel refused.
+    """
+    header, sets = struct.pack("=Ii", _CAPABILITY_VERSION, 0), struct.pack("=6I", kept, kept, 0, 0, 0, 0)
+    kernel.call("capset", ctypes.c_char_p(header), ctypes.c_char_p(sets))
 
 
 def readable_by_all(paths: Iterable[Path]) -> bool:

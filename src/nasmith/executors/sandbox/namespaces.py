@@ -47,10 +47,13 @@ def start_init() -> int:
     It does nothing, and ends when this process does.
     """
     alive, there = os.pipe()
+    ready, set_up = os.pipe()
     pid = os.fork()
     if pid:
         os.close(alive)
-        os.set_inheritable(there, False)
+        os.close(set_up)
+        os.read(ready, 1)  # until then, it would outlive this process
+        os.close(ready)
         return pid
     try:
         os.close(there)
@@ -58,6 +61,9 @@ def start_init() -> int:
         for number in (signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_IGN)
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.close(ready)
+        os.write(set_up, b"x")
+        os.close(set_up)
         os.read(alive, 1)  # ends when the last holder of the other end is gone
     finally:
         os._exit(0)

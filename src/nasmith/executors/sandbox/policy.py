@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import resource
 import signal
 import site
 import sys
@@ -31,6 +32,7 @@ _SYSTEM = (
     "/dev/zero",
 )
 _GPU_DEVICES = ("nvidia*", "nvidia-caps/*", "kfd", "dri/*", "shm")
+_MOST_DESCRIPTORS = 1 << 20
 _OUT_OF_THE_WAY = 64  # a descriptor above those that a candidate's process rearranges
 _THREADS_SPARE = 8  # what libraries start besides those that were asked for
 
@@ -122,9 +124,12 @@ class Sandbox:
         Raises:
             OSError: A layer could not be put on: nothing may be run then.
         """
+        most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], _MOST_DESCRIPTORS)  # before it is lowered
         set_limits(limits, strict=self.level is not Level.OFF, devices=self.devices)
         if self._uid is not None:
             self._identity.become_nobody(self._uid, self._keep_reading)
+        elif self.level is not Level.OFF:
+            self._identity.keep_capabilities(0)  # an ordinary user has all of them in a user namespace
         if sys.platform == "linux":
             from nasmith.executors.sandbox import kernel
 
@@ -137,7 +142,7 @@ class Sandbox:
             from nasmith.executors.sandbox import landlock
 
             landlock.restrict(self._rules)
-        _close_all_but(keep)
+        _close_all_but(keep, most)
         if self.level is not Level.OFF:
             os.environ.clear()
             os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(limits.threads)))  # libraries that are imported late ask
@@ -164,7 +169,7 @@ def readable_paths(hidden: Sequence[str] = ()) -> Iterator[Path]:
 
 def _without(root: Path, hidden: Sequence[str]) -> Iterator[Path]:
     """Return `root`, or, where a hidden module lies somewhere in it, everything else in it."""
-    places = {found.resolve() for found in _places(hidden)}
+    places = {found.resolve() for found in _places(hidden, root)}
     yield from _spared(root, places)
 
 
@@ -180,8 +185,8 @@ def _spared(root: Path, places: set[Path]) -> Iterator[Path]:
             yield from _spared(entry, places)
 
 
-def _places(hidden: Sequence[str]) -> Iterator[Path]:
-    """Return where the hidden modules' files lie, without importing them."""
+def _places(hidden: Sequence[str], root: Path) -> Iterator[Path]:
+    """Return where the hidden modules' files lie: what would be imported, and other copies in `root`."""
     from importlib.machinery import PathFinder
 
     for name in hidden:
@@ -190,13 +195,15 @@ def _places(hidden: Sequence[str]) -> Iterator[Path]:
             yield from map(Path, spec.submodule_search_locations or ())
             if spec.origin:
                 yield Path(spec.origin)
+                yield from Path(spec.origin).parent.glob(f"__pycache__/{name}.*")
+        for folder in ("", "python3*/dist-packages/", "python3*/site-packages/"):
+            for pattern in (name, f"{name}.*", f"__pycache__/{name}.*"):
+                yield from root.glob(folder + pattern)
 
 
-def _close_all_but(keep: Sequence[int]) -> None:
-    import resource
-
+def _close_all_but(keep: Sequence[int], most: int) -> None:
     first = 3
     for number in sorted(keep):
         os.closerange(first, number)
-        first = number + 1
-    os.closerange(first, min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 1 << 20))
+        first = max(first, number + 1)
+    os.closerange(first, most)
