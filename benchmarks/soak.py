@@ -79,7 +79,7 @@ def resident() -> int:
 def candidates(minutes: float, seed: int) -> list[str]:
     """Run candidates for so long; return what was wrong."""
     draw = random.Random(seed)
-    executor = Processes(workers=2, timeout_seconds=1.5, memory_mb=400, output_mb=8)
+    executor = Processes(workers=2, timeout_seconds=3, memory_mb=400, output_mb=8)
     executor.start(Soaked())
     names = list(KINDS)
     weights = [WEIGHTS.get(name, 3) for name in names]

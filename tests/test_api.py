@@ -328,7 +328,7 @@ def test_a_training_that_ends_early_after_a_resume_is_told_after_the_wishes_that
 
     with pytest.raises(KeyboardInterrupt):
         toy_search(storage, **slow, strategy=EvoPrompting(**strategy), executor=Straggler(), observers=[interrupt])
-    assert 5 not in told and 6 in told
+    assert 5 not in told and max(told) > 5
     monkeypatch.setattr(Straggler, "mended", True)
     assert nasmith.resume("run", storage).run.finished
     assert records(storage) == records(tmp_path / "alone.sqlite3")

@@ -30,7 +30,7 @@ def test_hostile_candidates_are_rows_with_their_true_status(tmp_path):
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
 
     settings = [
-        "lm.file=replies.json", "operators={crossover: 1}", "verify.best=0", "timeout_seconds=8", "memory_mb=1200",
+        "lm.file=replies.json", "operators={crossover: 1}", "verify.best=0", "timeout_seconds=12", "memory_mb=1200",
         "rounds=1", "prompts=1", "samples=12", "error_threshold=1.0", "executor.workers=2", "evaluations=1", "steps=30",
     ]  # fmt: skip
     flags = [word for setting in settings for word in ("--set", setting)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import mmap
 import os
 import resource
 import select
@@ -58,7 +59,9 @@ def supervise(workload: Workload | child.Unwarmed, sandbox: Sandbox, connection:
         verdict = watch.run()
         if verdict is None:
             return
-        send(connection, verdict, watch.result)
+        with watch.result() as result:
+            send(connection, verdict, result)
+        watch.forget()
 
 
 class _Watch:
@@ -76,8 +79,8 @@ class _Watch:
         self._workload, self._order, self._sandbox = workload, order, sandbox
         self._connection, self._wake, self._helpers = connection, wake, helpers
         self._limits = order.limits
-        self.result = bytearray()
         self._tail = bytearray()
+        self._filled = 0  # bytes of the result so far
         self._printed = 0
         self._usage: Any = None
 
@@ -93,17 +96,16 @@ class _Watch:
         seconds = time.monotonic() - began
         if cause == "gone":
             return None
-        while cause == "exit" and self._take(self._result_pipe, self.result) > 0:
-            cause = "output" if len(self.result) > self._most else cause
-        while self._take(self._output_pipe, self._tail) > 0:
-            del self._tail[:-_TAIL]
+        while cause == "exit" and self._take_result() > 0:
+            cause = "output" if self._filled > self._most else cause
+        while self._take_output() > 0:
+            pass
         for pipe in (self._result_pipe, self._output_pipe):
             os.close(pipe)
         return self._verdict(cause, seconds, kernel_killed=_kernel_kills() > kills)
 
     def _verdict(self, cause: str, seconds: float, *, kernel_killed: bool) -> dict[str, Any]:
-        begun = self.result[:1] == child.CONFINED
-        del self.result[:1]
+        begun = self._filled > 0 and self._result[:1] == child.CONFINED
         usage, limit = self._usage, self._limits.cpu_seconds
         killed = self._code in (-signal.SIGKILL, -signal.SIGXCPU)
         if cause == "exit" and not begun:  # whatever ended it, the candidate did not
@@ -111,7 +113,7 @@ class _Watch:
         elif cause == "exit" and killed and limit and usage.ru_utime + usage.ru_stime > limit - _CPU_SLACK_SECONDS:
             cause = "cpu"
         if cause != "exit":
-            self.result.clear()
+            self._filled = 0
         peak = usage.ru_maxrss * (1024 if sys.platform == "linux" else 1) if usage else 0
         return {
             "cause": cause,
@@ -120,6 +122,14 @@ class _Watch:
             "tail": self._tail.decode(errors="replace"),
             "oom": kernel_killed or peak > self._limits.memory_bytes,
         }
+
+    def result(self) -> memoryview:
+        """What the process wrote as its result, to be released before `forget`."""
+        return memoryview(self._result)[len(child.CONFINED) : max(self._filled, len(child.CONFINED))]
+
+    def forget(self) -> None:
+        """Give the result's memory back to the system, so that the next candidate's process does not inherit it."""
+        self._result.close()
 
     @property
     def _most(self) -> int:
@@ -143,6 +153,7 @@ class _Watch:
             finally:
                 os._exit(code)  # no clean-up and no exit handlers: they are the zygote's
         self._order.close()
+        self._result = mmap.mmap(-1, self._most + 1, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # costs what is written
         for pipe in (result, output):
             os.close(pipe)
         for pipe in (self._result_pipe, self._output_pipe):
@@ -157,11 +168,10 @@ class _Watch:
             ready = {source for source, _ in poll.poll(1000 * min(left, _TICK_SECONDS))}
             if self._connection.fileno() in ready:
                 return "gone"  # nothing but the end of the conversation comes here
-            for pipe, kept in ((self._result_pipe, self.result), (self._output_pipe, self._tail)):
-                if pipe in ready and self._take(pipe, kept) == 0:
+            for pipe, take in ((self._result_pipe, self._take_result), (self._output_pipe, self._take_output)):
+                if pipe in ready and take() == 0:
                     poll.unregister(pipe)
-            del self._tail[:-_TAIL]
-            if len(self.result) > self._most:
+            if self._filled > self._most:
                 return "output"
             if self._printed > self._limits.output_bytes:
                 return "printed"
@@ -173,15 +183,25 @@ class _Watch:
                 return "threads"
         return "timeout"
 
-    def _take(self, pipe: int, kept: bytearray) -> int:
-        """Move what a pipe holds into `kept`; return how much, 0 at the end of the pipe, -1 where nothing is there yet."""
+    def _take_result(self) -> int:
+        """Read on; return how much came, 0 at the end of the pipe, -1 where nothing is there yet."""
+        with memoryview(self._result) as whole, whole[self._filled : self._filled + _CHUNK] as room:
+            try:
+                count = os.readv(self._result_pipe, [room])
+            except BlockingIOError:
+                return -1
+        self._filled += count
+        return count
+
+    def _take_output(self) -> int:
+        """Read what was printed, and keep the end of it; return as `_take_result` does."""
         try:
-            chunk = os.read(pipe, _CHUNK)
+            chunk = os.read(self._output_pipe, _CHUNK)
         except BlockingIOError:
             return -1
-        kept += chunk
-        if pipe == self._output_pipe:
-            self._printed += len(chunk)
+        self._printed += len(chunk)
+        self._tail += chunk
+        del self._tail[:-_TAIL]
         return len(chunk)
 
     def _ended(self) -> bool:

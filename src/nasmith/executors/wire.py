@@ -35,7 +35,7 @@ class WireError(ValueError):
     """What came is not a frame, not an outcome, or too large; the message is a reason for people."""
 
 
-def send(connection: socket.socket, header: Mapping[str, Any], body: bytes | bytearray = b"") -> None:
+def send(connection: socket.socket, header: Mapping[str, Any], body: bytes | bytearray | memoryview = b"") -> None:
     """Write one frame."""
     connection.sendall(_prefix(header, len(body)))
     if body:

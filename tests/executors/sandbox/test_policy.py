@@ -181,10 +181,10 @@ def test_devices_are_opened_only_where_a_gpu_is_used(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(landlock, "version", lambda: 1)
     monkeypatch.setattr(landlock, "ruleset", ruleset)
     monkeypatch.setattr(namespaces, "available", lambda: False)
-    monkeypatch.setattr(policy, "_GPU_DEVICES", ("nul*", "zero"))
+    monkeypatch.setattr(policy, "_GPU_DEVICES", ("zer*", "full"))
     Sandbox(Level.STRICT)
     Sandbox(Level.STRICT, devices=True)
-    assert [sorted(map(str, devices)) for _, devices in asked] == [[], ["/dev/null", "/dev/zero"]]
+    assert [sorted(map(str, devices)) for _, devices in asked] == [["/dev/null"], ["/dev/full", "/dev/null", "/dev/zero"]]
     assert [Path("/proc/driver") in readable for readable, _ in asked] == [False, True]
 
 

@@ -82,7 +82,9 @@ class Sandbox:
         if level is Level.BWRAP:
             kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # closes /proc/PID of this process and its children to their own user
         else:
-            nodes = [path for pattern in _GPU_DEVICES for path in Path("/dev").glob(pattern)] if devices else []
+            nodes = [Path(os.devnull)]  # may be written, too
+            if devices:
+                nodes += [path for pattern in _GPU_DEVICES for path in Path("/dev").glob(pattern)]
             if not landlock.version():
                 raise OSError("this kernel has no Landlock (Linux 5.13 or newer, with Landlock among its security modules)")
             rules = landlock.ruleset([*readable, *([Path("/sys/devices"), Path("/proc/driver")] if devices else [])], nodes)
