@@ -72,7 +72,7 @@ def measure_speed(steps: int, repeats: int, device: str) -> dict[str, dict[str, 
     task = Mnist1d()
     workload = task.workload()
     workload.warm()
-    x, y = torch.from_numpy(workload.x).to(device), torch.from_numpy(workload.y).to(device)
+    x, y = (torch.from_numpy(task.data()["train"][name]).to(device) for name in ("x", "y"))
     recipe = Recipe(steps=steps, evaluations=1, device=device)
     table = {}
     for name, text in task.seeds().items():
@@ -132,7 +132,7 @@ def variants(seed: int) -> dict[str, str]:
 
 def measure_early_stopping(steps: int, seed: int) -> dict[str, object]:
     task = Mnist1d(steps=steps, device="cpu")
-    workload = task.workload()
+    workload, data = task.workload(), {split: task.data()[split] for split in ("train", "val")}
     workload.warm()
     labels = load(split_seed=task.split_seed).val_y
     programs = {name: text for name, text in task.seeds().items() if name != "gru"} | variants(seed)
@@ -143,7 +143,7 @@ def measure_early_stopping(steps: int, seed: int) -> dict[str, object]:
         except ValueError as error:
             print(f"{name:14} left out: {error}")
             continue
-        arrays, facts = workload.fit(text, 1, ("val",))
+        arrays, facts = workload.fit(text, 1, data)
         errors = (arrays["predictions/val"] != labels).mean(axis=1).tolist()
         losses = arrays["train_loss"].tolist()
         stop = early_stop(losses, classes=10, planned=task.evaluations)
