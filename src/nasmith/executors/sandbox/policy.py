@@ -68,7 +68,6 @@ class Sandbox:
         self.level, self.devices = level, devices
         self.namespaces = False
         self._rules: int | None = None
-        self._init: int | None = None
         self._uid: int | None = None
         self._keep_reading = False
         if level is Level.OFF:
