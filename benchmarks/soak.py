@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from nasmith import source
 from nasmith.canonical import canonical_hash
 from nasmith.executors.processes import Processes
 from nasmith.executors.wire import WireError, pack_outcome, unpack_outcome
@@ -115,6 +116,7 @@ def noise(minutes: float, seed: int) -> list[str]:
     program = "def Model():\n    return nn.Sequential(nn.LazyLinear(10), nn.ReLU())\n"
     readers: dict[str, tuple[Callable[[bytes], object], bytes, type[Exception]]] = {
         "results": (lambda data: unpack_outcome(data, 10**6), frame, WireError),
+        "replies": (_read_reply, program.encode(), ValueError),
         "programs": (lambda data: canonical_hash(data.decode(errors="replace")), program.encode(), ValueError),
     }
     wrong: list[str] = []
@@ -132,6 +134,17 @@ def noise(minutes: float, seed: int) -> list[str]:
             counts[name] += 1
     print(f"noise read: {dict(counts)}")
     return wrong
+
+
+def _read_reply(data: bytes) -> object:
+    """Do with a reply what a proposal does: find its end, its holes and its names."""
+    text = data.decode(errors="replace")
+    return (
+        source.end_of_program("def Model():", text),
+        source.end_of_lines("def Model():\n", text),
+        source.names(text),
+        source.holes(text),
+    )
 
 
 def _spoil(sample: bytes, draw: random.Random) -> bytes:

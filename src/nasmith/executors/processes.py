@@ -37,11 +37,12 @@ _CLOSED = Outcome(Status.ERROR, message="the executor was closed before this end
 
 @dataclass(slots=True)
 class _Seat:
-    """One worker: a supervisor, the connection to it, and the zygote that it came from."""
+    """One worker: a supervisor, the connection to it, the zygote that it came from, and why it could not begin."""
 
     talk: socket.socket | None = None
     zygote: Zygote | None = None
     supervisor: int | None = None
+    trouble: str = ""
 
 
 class Processes:
@@ -226,7 +227,8 @@ class Processes:
             if outcome is not None:
                 return outcome
             self._leave(seat)
-        return Outcome(Status.ERROR, message="the process that watches this candidate was ended from outside, twice")
+        reason = f": {seat.trouble}" if seat.trouble else ""
+        return Outcome(Status.ERROR, message=f"the process that watches this candidate was ended from outside, twice{reason}")
 
     def _try(self, job: Job, seat: _Seat, zygote: Zygote) -> Outcome | None:
         """Run the job once; None where its supervisor died."""
@@ -259,7 +261,8 @@ class Processes:
                 self._talks.add(here)
         with there:
             zygote.hand_over(there)
-        seat.supervisor = receive(here, 0)[0].get("pid")
+        said, _ = receive(here, 0)
+        seat.supervisor, seat.trouble = said.get("pid"), said.get("message", "")
         return here
 
     def _leave(self, seat: _Seat) -> None:
