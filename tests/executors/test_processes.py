@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from executor_workloads import ExitsWhileWarming, Python, StartsAThread, WarmsUp
 
 from nasmith.errors import ConfigError, NasmithError, SandboxError, UnknownNameError
 from nasmith.executors.processes import Processes
+from nasmith.executors.wire import send
 from nasmith.types import Job, Outcome, Status
 
 _WAIT = 60
@@ -79,7 +81,7 @@ def zygote_of(executor: Processes) -> psutil.Process:
         ("raise KeyboardInterrupt", Status.FAILED, "KeyboardInterrupt"),
         ("class Stop(BaseException): pass\nraise Stop", Status.FAILED, "Stop"),
         ("import os; os.closerange(0, 256)", Status.KILLED, "without a result"),
-        ("kept = []\nwhile True: kept.append(np.ones(5_000_000))", Status.OOM, "used more than 300 MB of memory"),
+        ("kept = []\nwhile True: kept.append(np.ones(5_000_000))", Status.OOM, "memory"),
         ("import os\nwhile True: os.write(3, b'x' * 100_000)", Status.INVALID, "wrote more than the 5 MB"),
         ("while True: print('x' * 100_000)", Status.INVALID, "printed more than the 5 MB"),
         ("import os\nos.write(3, b'nonsense')", Status.INVALID, "is not a result"),
@@ -228,6 +230,17 @@ def test_a_job_whose_supervisor_always_dies_is_an_error_of_ours(shared: Processe
     outcome = run(shared, "import os, time\nos.kill(os.getppid(), 9)\ntime.sleep(1000)")
     assert outcome.status is Status.ERROR
     assert "twice" in outcome.message
+
+
+def test_why_a_supervisor_cannot_begin_is_said(executor: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refuses:
+        def hand_over(self, talk: socket.socket) -> None:
+            send(talk, {"cause": "error", "message": "OSError: no namespaces are left"})
+
+    monkeypatch.setattr(executor, "_warm", Refuses)
+    outcome = run(executor, "")
+    assert outcome.status is Status.ERROR
+    assert outcome.message.endswith("twice: OSError: no namespaces are left")
 
 
 def test_a_zygote_that_dies_between_jobs_is_replaced_every_time(executor: Processes) -> None:
