@@ -367,6 +367,17 @@ def test_an_unknown_sandbox_is_refused_with_the_valid_ones() -> None:
         Processes(sandbox="stric")
 
 
+def test_it_is_refused_in_words_where_there_are_no_unix_modules() -> None:
+    code = (
+        "import sys\nimport psutil, tempfile, subprocess, nasmith.errors, nasmith.executors.wire\nsys.platform = 'win32'\n"
+        "sys.modules['fcntl'] = sys.modules['resource'] = None\n"
+        "from nasmith.executors.processes import Processes\n"
+        "try: Processes()\nexcept nasmith.errors.ConfigError as error: print(error)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "run nasmith under WSL 2" in printed
+
+
 def test_on_macos_it_says_what_is_held_and_takes_off_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(ConfigError, match=r"only time and resident memory .* with your rights: pass --sandbox off"):

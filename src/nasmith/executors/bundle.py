@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import sys
@@ -12,6 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+if sys.platform != "win32":  # where `Processes` refuses to begin, and says what to do
+    import fcntl
 
 __all__ = ["Bundle", "unpack"]
 

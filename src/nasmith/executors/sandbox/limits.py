@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
+
+if sys.platform != "win32":  # where `Processes` refuses to begin, and says what to do
+    import resource
 
 __all__ = ["Limits", "limit_threads", "set_limits"]
 

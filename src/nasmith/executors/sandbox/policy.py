@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import resource
 import signal
 import site
 import sys
@@ -16,6 +14,10 @@ from pathlib import Path
 
 import nasmith
 from nasmith.executors.sandbox.limits import Limits, limit_threads, set_limits
+
+if sys.platform != "win32":  # where `Processes` refuses to begin, and says what to do
+    import fcntl
+    import resource
 
 __all__ = ["THREAD_VARIABLES", "Level", "Sandbox", "readable_paths"]
 
@@ -72,10 +74,9 @@ class Sandbox:
         self._keep_reading = False
         if level is Level.OFF:
             return
-        from nasmith.executors.sandbox import identity, kernel, landlock, namespaces, seccomp
+        from nasmith.executors.sandbox import identity, kernel, landlock, namespaces
 
         kernel.machine()  # raises for a processor that is not known
-        self._seccomp, self._identity, self._kernel = seccomp, identity, kernel
         readable = list(readable_paths(hidden))
         self._keep_reading = not identity.readable_by_all(path for path in readable if path.is_dir())
         if level is Level.BWRAP:
@@ -112,7 +113,9 @@ class Sandbox:
             namespaces.enter()
             helpers.append(namespaces.start_init())
         if os.geteuid() == 0:
-            self._uid = self._identity.unused_uid(os.getpid())
+            from nasmith.executors.sandbox import identity
+
+            self._uid = identity.unused_uid(os.getpid())
         return helpers
 
     def confine(self, limits: Limits, keep: Sequence[int]) -> None:
@@ -127,27 +130,29 @@ class Sandbox:
         """
         most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], _MOST_DESCRIPTORS)  # before it is lowered
         set_limits(limits, strict=self.level is not Level.OFF, devices=self.devices)
+        if self.level is Level.OFF:
+            if sys.platform == "linux":
+                from nasmith.executors.sandbox import kernel
+
+                kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+            _close_all_but(keep, most)
+            return
+        from nasmith.executors.sandbox import identity, kernel, landlock, seccomp
+
         if self._uid is not None:
-            self._identity.become_nobody(self._uid, self._keep_reading)
-        elif self.level is not Level.OFF:
-            self._identity.keep_capabilities(0)  # an ordinary user has all of them in a user namespace
-        if sys.platform == "linux":
-            from nasmith.executors.sandbox import kernel
-
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of user, which clears it
-        if self.level is not Level.OFF:
-            self._kernel.prctl(self._kernel.PR_SET_NO_NEW_PRIVS, 1)
-            if limits.threads > 1:
-                limit_threads(4 * limits.threads + _THREADS_SPARE)
+            identity.become_nobody(self._uid, self._keep_reading)
+        else:
+            identity.keep_capabilities(0)  # an ordinary user has all of them in a user namespace
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of user, which clears it
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+        if limits.threads > 1:
+            limit_threads(4 * limits.threads + _THREADS_SPARE)
         if self._rules is not None:
-            from nasmith.executors.sandbox import landlock
-
             landlock.restrict(self._rules)
         _close_all_but(keep, most)
-        if self.level is not Level.OFF:
-            os.environ.clear()
-            os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(limits.threads)))  # libraries that are imported late ask
-            self._seccomp.install(self._seccomp.filter_for(limits.threads, self.devices))
+        os.environ.clear()
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(limits.threads)))  # libraries that are imported late ask
+        seccomp.install(seccomp.filter_for(limits.threads, self.devices))
 
 
 def readable_paths(hidden: Sequence[str] = ()) -> Iterator[Path]:
