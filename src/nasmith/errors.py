@@ -9,6 +9,7 @@
     ├── MissingDependencyError   something that one command installs
     ├── SandboxError             candidates cannot be held as asked on this machine
     ├── StorageError             a database that cannot be used as it is
+    ├── ExhaustedError           a language model has nothing more to say: the search ends
     └── RunStoppedError          the run ended early, with all it had stored
 
 A bad candidate raises none of these: it is a row with a `Status`. `StorageWarning` is a warning: it works, but may not be
@@ -22,6 +23,7 @@ from difflib import get_close_matches
 
 __all__ = [
     "ConfigError",
+    "ExhaustedError",
     "MissingDependencyError",
     "NasmithError",
     "RunBusyError",
@@ -86,6 +88,10 @@ class StorageError(NasmithError):
 
 class StorageWarning(UserWarning):
     """The storage works, but lies where records may be lost."""
+
+
+class ExhaustedError(NasmithError):
+    """A language model has nothing more to say, as a recording at its end; the search ends with what it has."""
 
 
 class RunStoppedError(NasmithError):

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from nasmith.types import (
     Brief,
+    Call,
     Candidate,
     Completion,
     Description,
@@ -31,7 +32,9 @@ from nasmith.types import (
 
 __all__ = [
     "Data",
+    "CostAwareStrategy",
     "Executor",
+    "HostedLanguageModel",
     "LanguageModel",
     "Storage",
     "Strategy",
@@ -43,10 +46,10 @@ __all__ = [
 
 @runtime_checkable
 class LanguageModel(Protocol):
-    """Continues text. Called from one thread at a time.
+    """Continues text, or answers messages. Called from as many threads at a time as its traits allow.
 
     `temperatures` and `operators` are what suits this model; a strategy uses them where the user names none. The weights of
-    `operators` are relative.
+    `operators` are relative. One attribute is optional: `traits` (`nasmith.types.Traits`), how it wants to be used.
     """
 
     name: str
@@ -61,7 +64,13 @@ class LanguageModel(Protocol):
         """
 
     def complete(self, request: Request) -> list[Completion]:
-        """Return exactly `request.n` replies."""
+        """Return exactly `request.n` replies.
+
+        Where no reply could be had, that is a completion with the finish "failed" and a message.
+
+        Raises:
+            ExhaustedError: It has nothing more to say; the search ends with what it has.
+        """
 
     def close(self) -> None:
         """Free what it holds; may be called twice."""
@@ -82,6 +91,24 @@ class TunableLanguageModel(LanguageModel, Protocol):
 
     def load(self, path: Path | None) -> None:
         """Use the adapter at `path` from now on; None for the model as it came."""
+
+
+@runtime_checkable
+class HostedLanguageModel(LanguageModel, Protocol):
+    """A language model on a server: it can be out of reach, and its replies may cost money."""
+
+    def check(self, record: Callable[[Call], None]) -> None:
+        """Find out with one cheap request whether it answers, and what it accepts. Called before anything is trained.
+
+        Args:
+            record: Told of every exchange.
+
+        Raises:
+            UsageError: A key is missing or wrong, the model is unknown, nobody answers; the message says what to do.
+        """
+
+    def price(self, tokens_in: int, tokens_out: int) -> float | None:
+        """US dollars for so many tokens; None where no price is known."""
 
 
 Data = Mapping[str, Mapping[str, Any]]
@@ -202,6 +229,14 @@ class Strategy(Protocol):
 
 
 @runtime_checkable
+class CostAwareStrategy(Strategy, Protocol):
+    """A strategy that decides by what proposals cost, too."""
+
+    def paid(self, candidate: Candidate, completion: Completion) -> None:
+        """Learn what reply a child came from; called before it is told of the child."""
+
+
+@runtime_checkable
 class Storage(Protocol):
     """Keeps every record of every run. Each `add_*` is durable when it returns; adding the same key again is an error."""
 
@@ -226,6 +261,10 @@ class Storage(Protocol):
 
     def completions(self, run: str, step: int | None = None) -> dict[tuple[int, int], Completion]:
         """Replies by (step, index)."""
+
+    def add_call(self, run: str, call: Call) -> None: ...
+    def calls(self, run: str) -> list[Call]:
+        """In the order in which they were added."""
 
     def add_candidates(self, run: str, candidates: Sequence[Candidate]) -> None: ...
     def candidates(self, run: str) -> list[Candidate]:

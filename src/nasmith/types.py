@@ -12,12 +12,14 @@ from typing import Any, Literal
 
 __all__ = [
     "Brief",
+    "Call",
     "Candidate",
     "Completion",
     "Description",
     "Evaluation",
     "Example",
     "Job",
+    "Message",
     "Objective",
     "Outcome",
     "Purpose",
@@ -25,6 +27,7 @@ __all__ = [
     "Run",
     "Sampling",
     "Status",
+    "Traits",
     "Tune",
     "Tuning",
 ]
@@ -78,12 +81,20 @@ class Description:
         preamble: Code that stands above every program when it runs (imports); never part of a candidate's text.
         example_script: A short script that loads an exported model (files `model.py`, `weights.safetensors` beside it) and
             prints its test error.
+        statement: What a program must be, and what counts, told to a language model that is asked rather than continued:
+            a paragraph of plain English.
     """
 
     title: str
     first_line: str
     preamble: str = ""
     example_script: str = ""
+    statement: str = ""
+
+    @property
+    def entry(self) -> str:
+        """The name that every program defines: "Model" of `def Model():`."""
+        return "".join(self.first_line.replace("(", " ").replace(":", " ").split()[1:2]) or "Model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +171,7 @@ class Brief:
         target: What the prompt asks of the child, in the same form.
         sampling: Count, temperature and seed.
         round: The strategy's round.
+        model: Which member of an ensemble is to be asked; empty where there is one alone.
     """
 
     operator: str
@@ -168,6 +180,7 @@ class Brief:
     target: Mapping[str, str]
     sampling: Sampling
     round: int = 0
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,17 +193,81 @@ class Tune:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One call of a language model.
+class Message:
+    """One turn of a conversation with a language model."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An exchange with a language model that gave no completion: the check at the start, or something that went wrong.
 
     Attributes:
-        prompt: Text to continue.
+        model: Name of the model.
+        outcome: "checked"; of replies that came and are of no use, "refused", "truncated", "empty", "malformed"; of requests
+            that got none, "limited" (HTTP 408, 409, 429), "failed" (5xx), "timeout", "connection".
+        message: For people; holds no secret.
+        text: What came instead of a reply; may be empty.
+        step: The wish that it was for; -1 for the check.
+        index: The first child of the step that it was for.
+        tokens_in: Tokens of the prompt that were charged.
+        tokens_out: Tokens sampled that were charged.
+        tokens_cached: Those of `tokens_in` that the provider had in its cache.
+        cost: US dollars.
+        seconds: Wall time.
+    """
+
+    model: str
+    outcome: str
+    message: str = ""
+    text: str = ""
+    step: int = -1
+    index: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0
+    cost: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """How a language model wants to be used. A model without the attribute `traits` has these defaults.
+
+    Attributes:
+        chat: It is asked by messages; otherwise it continues a prompt.
+        batch: Replies that one request may ask for; None for any number.
+        concurrency: Requests that it takes at a time, each from a thread of its own.
+        free: Its replies cost no money.
+        exact: The same request gives the same reply.
+    """
+
+    chat: bool = False
+    batch: int | None = None
+    concurrency: int = 1
+    free: bool = True
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to a language model.
+
+    Attributes:
+        prompt: Text to continue; of a conversation, its transcript, for the records.
         n: Number of replies.
         temperature: Above 0; 0 means greedy.
         seed: The same request gives the same replies, where the model can promise it.
         max_tokens: Limit on the tokens of one reply.
         stop: Given the reply so far, the length in characters at which it is complete, or None where it is not yet. A model
             that cannot ask it while sampling ignores it; the caller cuts the reply again.
+        stop_texts: Up to four texts that nothing useful follows, for models that cannot ask `stop`; a reply ends before them.
+        messages: The conversation to answer; empty where `prompt` is to be continued.
+        place: The step and the index of the first child that the replies are for.
+        model: Which member of an ensemble is asked.
+        record: Told of every exchange that gave no completion, when it ends. May be called from any thread.
     """
 
     prompt: str
@@ -199,6 +276,11 @@ class Request:
     seed: int = 0
     max_tokens: int = 512
     stop: Callable[[str], int | None] | None = None
+    stop_texts: tuple[str, ...] = ()
+    messages: tuple[Message, ...] = ()
+    place: tuple[int, int] = (0, 0)
+    model: str = ""
+    record: Callable[[Call], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,14 +288,16 @@ class Completion:
     """One reply of a language model.
 
     Attributes:
-        prompt: What it continued.
+        prompt: What it continued, or the transcript of the conversation that it answered.
         text: The reply, cut where the request's `stop` says.
         model: Name of the model, with its adapter where it has one.
         tokens_in: Tokens of the prompt, counted once per request (on its first completion; 0 on the others).
         tokens_out: Tokens sampled for this reply, the cut ones included.
         cost: US dollars.
         seconds: Wall time of the whole request divided by its completions.
-        finish: "stop" (ended), "length" (cut at max_tokens).
+        finish: "stop" (ended), "length" (cut at max_tokens), "failed" (no reply could be had; `text` is empty).
+        tokens_cached: Those of `tokens_in` that the provider had in its cache.
+        message: For people: why there is no reply.
     """
 
     prompt: str
@@ -223,15 +307,21 @@ class Completion:
     tokens_out: int
     cost: float = 0.0
     seconds: float = 0.0
-    finish: Literal["stop", "length"] = "stop"
+    finish: Literal["stop", "length", "failed"] = "stop"
+    tokens_cached: int = 0
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A prompt and the reply that a language model should learn to give; the loss is on the reply alone."""
+    """A prompt and the reply that a language model should learn to give; the loss is on the reply alone.
+
+    `messages` is the conversation that the reply answers, where there was one; `prompt` is its transcript then.
+    """
 
     prompt: str
     text: str
+    messages: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

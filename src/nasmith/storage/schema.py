@@ -32,6 +32,7 @@ __all__ = [
     "Json",
     "alembic_version",
     "asked",
+    "calls",
     "candidates",
     "completions",
     "evaluations",
@@ -42,7 +43,7 @@ __all__ = [
     "tunings",
 ]
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in `migrations/versions/`. Kept here so that opening a database need not import alembic."""
 
 _ESCAPED = "\x01"
@@ -166,7 +167,29 @@ completions = Table(
     _float("cost"),
     _float("seconds"),
     Column("finish", String(16), nullable=False),
+    Column("tokens_cached", BigInteger(), nullable=False, server_default="0"),
+    Column("message", Exact(), nullable=False, server_default=""),
 )
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("sequence", _Serial, primary_key=True, autoincrement=True),
+    Column("run_id", _Serial, ForeignKey("runs.id"), nullable=False),
+    _text("model"),
+    Column("outcome", String(16), nullable=False),
+    _text("message"),
+    _text("text"),
+    _integer("step"),
+    _integer("index"),
+    _integer("tokens_in"),
+    _integer("tokens_out"),
+    _integer("tokens_cached"),
+    _float("cost"),
+    _float("seconds"),
+    Index(None, "run_id", "sequence"),
+)
+"""Exchanges with language models that gave no completion."""
 
 candidates = Table(
     "candidates",

@@ -20,7 +20,7 @@ from nasmith.storage.claims import claimed_file, claimed_session
 from nasmith.storage.database import Database
 from nasmith.storage.drives import network_drive
 from nasmith.storage.rescue import Rescue
-from nasmith.types import Brief, Candidate, Completion, Evaluation, Run, Sampling, Status, Tune, Tuning
+from nasmith.types import Brief, Call, Candidate, Completion, Evaluation, Run, Sampling, Status, Tune, Tuning
 
 __all__ = ["Sql"]
 
@@ -194,6 +194,15 @@ class Sql:
                 for row in rows
             }
 
+    def add_call(self, run: str, call: Call) -> None:
+        """Record an exchange with a language model that gave no completion."""
+        row = {**_fields(call, _CALL), "message": redacted(call.message), "text": redacted(call.text)}
+        self._insert(run, schema.calls, [row], f"the run {run!r} is not stored")
+
+    def calls(self, run: str) -> list[Call]:
+        """In the order in which they were added."""
+        return [Call(**{name: row[name] for name in _CALL}) for row in self._rows(run, schema.calls, "sequence")]
+
     def add_candidates(self, run: str, candidates: Sequence[Candidate]) -> None:
         """Record candidates, all or none."""
         rows = [{**_fields(candidate, _CANDIDATE), "parents": list(candidate.parents)} for candidate in candidates]
@@ -315,7 +324,12 @@ class Sql:
 
 
 # The fields that are columns of the same name and need no conversion.
-_COMPLETION = ("text", "model", "tokens_in", "tokens_out", "cost", "seconds", "finish")
+_COMPLETION = (
+    "text", "model", "tokens_in", "tokens_out", "cost", "seconds", "finish", "tokens_cached", "message",
+)  # fmt: skip
+_CALL = (
+    "model", "outcome", "message", "text", "step", "index", "tokens_in", "tokens_out", "tokens_cached", "cost", "seconds",
+)  # fmt: skip
 _CANDIDATE = ("id", "text", "operator", "canonical", "step", "index", "round", "label")
 _EVALUATION = ("candidate", "seed", "fidelity", "seconds", "message", "purpose", "weights")
 _TUNING = ("round", "examples", "accepted", "weights", "seconds", "message")
@@ -348,6 +362,7 @@ def _from_action(action: Brief | Tune) -> dict[str, Any]:
         "target": dict(action.target),
         "sampling": _fields(action.sampling, ("n", "temperature", "seed")),
         "round": action.round,
+        **({"model": action.model} if action.model else {}),
     }
 
 
@@ -361,4 +376,5 @@ def _to_action(kind: str, data: dict[str, Any]) -> Brief | Tune:
         target=data["target"],
         sampling=Sampling(**data["sampling"]),
         round=data["round"],
+        model=data.get("model", ""),
     )

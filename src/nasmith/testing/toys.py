@@ -1,4 +1,4 @@
-"""Fakes for the tests of nasmith and of its plug-ins: a task and a language model that cost nothing and learn something.
+"""A task and a language model that cost nothing and learn something.
 
 `ToyTask` asks for a list of widths; the "training" is arithmetic. `ToyLM` writes such lists. Both follow the protocols to the
 letter, so that a search of hundreds of candidates takes a second and everything about the loop can be tested for real.
