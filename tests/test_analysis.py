@@ -8,7 +8,7 @@ from nasmith import analysis
 from nasmith.population import top
 from nasmith.protocols import Storage
 from nasmith.tasks.mnist1d import Mnist1d
-from nasmith.types import Candidate, Completion, Evaluation, Objective, Run, Status
+from nasmith.types import Call, Candidate, Completion, Evaluation, Objective, Run, Status
 
 OBJECTIVES = (Objective("params", "minimize", log=True), Objective("val_error", "minimize"))
 
@@ -87,6 +87,12 @@ def test_bootstrap_of_equal_children_is_their_fitness_and_is_reproducible() -> N
 def test_totals_add_up() -> None:
     total = analysis.totals([Completion("p", "t", "m", 10, 5, 0.5, 2.0), Completion("p", "t", "m", 0, 7, 0.25, 2.0)])
     assert total == analysis.Totals(2, 10, 12, 0.75, 4.0)
+
+
+def test_totals_count_what_was_paid_for_without_a_reply() -> None:
+    refused = Call("m", "refused", tokens_in=3, tokens_out=1, cost=0.5, seconds=1.0)
+    total = analysis.totals([Completion("p", "t", "m", 10, 5, 0.5, 2.0)], [refused, refused])
+    assert total == analysis.Totals(1, 16, 7, 1.5, 4.0, 2)
 
 
 @pytest.mark.parametrize(

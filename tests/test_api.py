@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,7 @@ from nasmith.events import Asked, Evaluated, Finished, Proposed, Replied, Starte
 from nasmith.executors.inline import Inline
 from nasmith.strategies.evoprompting import EvoPrompting
 from nasmith.testing import ToyLM, ToyTask
-from nasmith.types import Outcome, Status
+from nasmith.types import Call, Outcome, Status, Traits
 from toy_runs import SCRIPT, records, toy_search
 
 
@@ -356,3 +357,91 @@ def test_a_stop_while_stored_wishes_are_made_again_ends(tmp_path, monkeypatch):
     assert nasmith.resume("run", storage).run.finished
     toy_search(tmp_path / "alone.sqlite3", strategy=EvoPrompting(**strategy))
     assert records(storage) == records(tmp_path / "alone.sqlite3")
+
+
+class Paid(ToyLM):
+    """A hosted model: two replies a request, a dollar a thousand tokens."""
+
+    traits = Traits(batch=2, concurrency=2, free=False)
+
+    def __init__(self, log: str = "", price_known: bool = True) -> None:
+        super().__init__(log=log)
+        self.price_known = price_known
+
+    def check(self, record):
+        record(Call(self.name, "checked", tokens_in=3, cost=0.003))
+
+    def price(self, tokens_in, tokens_out):
+        return (tokens_in + tokens_out) / 1000 if self.price_known else None
+
+    def complete(self, request):
+        return [replace(reply, cost=(reply.tokens_in + reply.tokens_out) / 1000) for reply in super().complete(request)]
+
+
+def test_an_estimate_is_given_for_a_model_that_costs_money_alone():
+    strategy = EvoPrompting(rounds=2, prompts=3, samples=4)
+    found = nasmith.api.estimate(ToyTask(), Paid(), strategy)
+    assert found.replies == 24
+    assert found.usd == (found.tokens_in + found.tokens_out) / 1000 > 0
+    fewer = nasmith.api.estimate(ToyTask(), Paid(), strategy, nasmith.Budget(evaluations=12))
+    assert fewer.replies == 12
+    assert nasmith.api.estimate(ToyTask(), Paid(price_known=False), strategy).usd is None
+    assert nasmith.api.estimate(ToyTask(), ToyLM(), strategy) is None
+
+
+@pytest.mark.parametrize("budget", [nasmith.Budget(tokens=200), nasmith.Budget(usd=0.2)])
+def test_a_budget_is_passed_by_what_was_under_way_and_all_that_was_paid_for_is_evaluated(tmp_path, budget):
+    """A request is charged 20 tokens, and two are under way at a time, with one more at hand."""
+    path = tmp_path / "runs.sqlite3"
+    seen = []
+    toy_search(path, lm=Paid(), budget=budget, observers=[seen.append])
+    storage = open_storage(path)
+    replies = storage.completions("run").values()
+    spent = sum(item.tokens_in + item.tokens_out for item in [*replies, *storage.calls("run")])
+    assert 200 <= spent <= 200 + 3 * 20
+    children = [candidate.id for candidate in storage.candidates("run") if candidate.step >= 0]
+    assert len(children) == len(replies)
+    assert set(children) <= {e.candidate for e in storage.evaluations("run")}
+    assert isinstance(seen[-1], Finished)
+    assert "budget was used up" in seen[-1].reason
+
+
+def test_a_resumed_run_counts_what_it_spent_before(tmp_path):
+    path = tmp_path / "runs.sqlite3"
+    budget = nasmith.Budget(tokens=200)
+    toy_search(path, lm=Paid(), budget=budget, name="whole")
+
+    def break_off(event):
+        if isinstance(event, Evaluated) and event.candidate.id == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        toy_search(path, lm=Paid(), budget=budget, observers=[break_off])
+    nasmith.resume("run", path)
+    spent = [
+        sum(c.tokens_in + c.tokens_out for c in open_storage(path).completions(name).values()) for name in ("whole", "run")
+    ]
+    assert abs(spent[0] - spent[1]) <= 3 * 20
+
+
+def test_dollars_without_a_price_are_refused_before_anything_is_begun(tmp_path):
+    with pytest.raises(UsageError, match=r"no price of toy is known.*--budget-tokens"):
+        toy_search(tmp_path / "runs.sqlite3", lm=Paid(price_known=False), budget=nasmith.Budget(usd=1))
+    assert open_storage(tmp_path / "runs.sqlite3").runs() == []
+
+
+def test_a_model_that_does_not_answer_is_said_before_anything_is_trained(tmp_path):
+    class Silent(Paid):
+        def check(self, record):
+            raise UsageError("no key: set TOY_API_KEY")
+
+    seen = []
+    with pytest.raises(UsageError, match="TOY_API_KEY"):
+        toy_search(tmp_path / "runs.sqlite3", lm=Silent(), observers=[seen.append])
+    assert seen == []
+    assert open_storage(tmp_path / "runs.sqlite3").runs() == []
+
+
+def test_the_check_is_stored_with_the_run(tmp_path):
+    toy_search(tmp_path / "runs.sqlite3", lm=Paid())
+    assert [call.outcome for call in open_storage(tmp_path / "runs.sqlite3").calls("run")] == ["checked"]

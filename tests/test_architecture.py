@@ -22,15 +22,16 @@ SRC = ROOT / "src" / "nasmith"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("types", "errors", "files", "redaction", "seeding"),
     ("events", "protocols"),
-    ("source", "population"),
-    ("canonical",),
+    ("source", "population", "bandit"),
+    ("canonical", "replies"),
     ("lms", "tasks", "strategies", "executors", "storage"),  # implementations; the folders never import each other
-    ("analysis", "interrupts", "lane", "history", "trials", "propose"),
-    ("proposals", "verify"),
+    ("analysis", "choosing", "repairing", "interrupts", "lane", "history", "spending", "trials", "propose"),
+    ("costs", "dispatch", "receipts", "verify"),
+    ("proposals",),
     ("roster",),
     ("loop",),
-    ("registry", "testing"),
-    ("config", "export"),
+    ("registry",),
+    ("config", "export", "testing"),
     ("api",),
     ("nasmith",),  # the package's own names
     ("report",),
@@ -57,6 +58,7 @@ NO_SOURCE = {
     "test_readme": "runs what README.md shows",
     "test_benchmarks": "runs benchmarks/",
     "test_faults": "breaks the database, the disk and the clock under whole runs",
+    "test_misbehaving_servers": "runs searches against a server that fails in every way",
     "test_kills": "kills the processes of whole runs",
     "test_secrets": "looks for planted secrets in all that a run leaves",
 }

@@ -76,3 +76,36 @@ def test_the_strategys_option_wins_over_the_language_models_of_the_same_name():
 def test_no_task_is_said_with_the_valid_ones():
     with pytest.raises(ConfigError, match=r"no task was named.*mnist1d"):
         resolve()
+
+
+def test_several_language_models_make_an_ensemble():
+    config = resolve(task="nasmith.testing:ToyTask", lm=["scripted:a.json", "nasmith.testing:ToyLM"])
+    assert config.lm.name == "ensemble"
+    assert [member["name"] for member in config.lm.options["members"]] == ["scripted", "nasmith.testing:ToyLM"]
+    assert config.lm.options["members"][0]["options"] == {"file": "a.json"}
+    assert resolve(task="nasmith.testing:ToyTask", lm=["nasmith.testing:ToyLM"]).lm.name == "nasmith.testing:ToyLM"
+
+
+def test_a_longer_name_is_written_out_and_keeps_its_options(tmp_path):
+    config = resolve(task="nasmith.testing:ToyTask", lm="scripted:a.json", settings=["lm.temperatures=[0.5]"])
+    assert (config.lm.name, config.lm.options) == ("scripted", {"file": "a.json", "temperatures": [0.5]})
+    file = tmp_path / "run.yaml"
+    file.write_text("task: nasmith.testing:ToyTask\nlm: {name: 'scripted:a.json', options: {temperatures: [0.5]}}\n")
+    assert resolve(file=file).lm == config.lm
+
+
+def test_a_recorded_configuration_holds_where_nothing_else_is_said(tmp_path):
+    base = resolve(**TOY, seed=5, settings=["rounds=3", "budget.tokens=1000"]).model_dump()
+    again = resolve(lm="replay:run", base=base)
+    assert (again.task.name, again.seed, again.strategy.options["rounds"]) == ("nasmith.testing:ToyTask", 5, 3)
+    assert (again.lm.name, again.lm.options, again.budget.tokens) == ("replay", {"run": "run"}, 1000)
+    assert resolve(lm="replay:run", base=base, seed=6).seed == 6
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [("choice.by=luck", "choice.by"), ("choice.bye=auto", "Did you mean 'choice.by'"), ("choice.window=0", "at least 1")],
+)
+def test_a_broken_choice_is_refused(setting, message):
+    with pytest.raises(ConfigError, match=message):
+        resolve(**TOY, settings=[setting])

@@ -46,3 +46,37 @@ def test_options_show_defaults():
     assert registry.options("strategies", "evoprompting")["rounds"][1] == 10
     assert registry.options("strategies", "evoprompting")["operators"][1] is None
     assert inspect.Parameter.empty not in [default for _, default in registry.options("strategies", "few-shot").values()]
+
+
+def test_a_longer_name_holds_the_option_that_the_class_says():
+    assert registry.expand("lms", "scripted:replies.json") == ("scripted", {"file": "replies.json"})
+    assert registry.expand("lms", "replay:run-1") == ("replay", {"run": "run-1"})
+    assert registry.create("lms", "replay:run-1").run == "run-1"
+
+
+def test_a_name_with_a_slash_is_a_model_of_a_provider():
+    name = "local/my/model@http://127.0.0.1:8080/v1"
+    assert registry.expand("lms", name) == ("openai-compatible", {"model": name})
+    assert registry.expand("lms", "litellm/groq/llama-3") == ("litellm", {"model": "groq/llama-3"})
+    assert registry.create("lms", name).model == name
+
+
+@pytest.mark.parametrize("name", ["smollm2", "nasmith.testing:ToyLM", "none", "my.module:Thing"])
+def test_other_names_are_left_as_they_are(name):
+    assert registry.expand("lms", name) == (name, {})
+    assert registry.expand("tasks", "a/b") == ("a/b", {})
+
+
+def test_a_component_that_takes_nothing_in_its_name_says_so():
+    with pytest.raises(UsageError, match="strategy 'evoprompting' takes no ':' in its name"):
+        registry.expand("strategies", "evoprompting:3")
+
+
+def test_language_models_can_be_options_of_one():
+    made = registry.create(
+        "lms", "ensemble", {"members": ["scripted:a.json", {"name": "nasmith.testing:ToyLM", "options": {"broken": 0.5}}]}
+    )
+    assert [member.name for member in made.members] == ["scripted", "toy"]
+    described = registry.describe("lms", made)
+    assert described["options"]["members"][1]["options"]["broken"] == 0.5
+    assert registry.describe("lms", registry.create("lms", **{"name": "ensemble", "values": described["options"]})) == described

@@ -1,6 +1,8 @@
+import pytest
+
 from nasmith.proposals import Reply
 from nasmith.propose import requests
-from nasmith.roster import Roster, flaw, identity
+from nasmith.roster import Roster, identity
 from nasmith.testing import ToyTask
 from nasmith.types import Brief, Completion, Sampling
 
@@ -48,8 +50,19 @@ def test_a_lesson_is_the_prompt_and_the_program_from_where_it_ends():
     assert lesson.text.strip() == "return [5]"
 
 
-def test_what_is_no_program_has_no_identity_and_a_flaw():
-    assert identity("def Model(:") == ""
-    assert "line 1" in flaw("def Model(:")
-    assert flaw("  \n") == "the reply was empty"
-    assert flaw("def Model():\n    return [1]\n") == ""
+def test_what_is_no_program_has_no_identity():
+    assert identity("def Model():\n    return [1]\n")
+    with pytest.raises(ValueError, match="line 1"):
+        identity("def Model(:")
+    with pytest.raises(ValueError, match="the reply was empty"):
+        identity("  \n")
+
+
+def test_a_child_that_is_no_program_has_a_flaw_and_the_reply_that_it_came_from():
+    roster, (seed, _) = roster_with_seeds()
+    broken, sound = roster.born(reply_to(roster, ["(:", "\n    return [5]\n"]))
+    assert broken.canonical == ""
+    assert "line 1" in roster.flaw(broken)
+    assert (roster.flaw(sound), roster.flaw(seed)) == ("", "")
+    assert roster.completion(broken).text == "(:"
+    assert roster.completion(seed) is None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nasmith.api import Result, resume, search
+    from nasmith.choosing import Choice
     from nasmith.loop import Budget
     from nasmith.verify import Verification
 
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 # the language model wrote 16 tokens a second with spinning and 166 without. It is read once, when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__all__ = ["Budget", "Result", "Verification", "resume", "search"]
+__all__ = ["Budget", "Choice", "Result", "Verification", "resume", "search"]
 
-_HOMES = {"Budget": "loop", "Result": "api", "Verification": "verify", "resume": "api", "search": "api"}
+_HOMES = {
+    "Budget": "loop", "Choice": "choosing", "Result": "api", "Verification": "verify", "resume": "api", "search": "api",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from statistics import fmean, stdev
 from nasmith import population
 from nasmith.protocols import Storage, Task
 from nasmith.seeding import generator
-from nasmith.types import Brief, Candidate, Completion, Evaluation, Objective, Run, Status, Tune, Tuning
+from nasmith.types import Brief, Call, Candidate, Completion, Evaluation, Objective, Run, Status, Tune, Tuning
 
 __all__ = [
     "FLAG_RULE",
@@ -56,6 +56,7 @@ class Records:
         completions: By (step, index).
         asked: The strategy's wishes, in order of step.
         tunings: By step.
+        calls: Exchanges with the language model that gave no completion, in the order in which they were stored.
     """
 
     run: Run
@@ -64,6 +65,7 @@ class Records:
     completions: Mapping[tuple[int, int], Completion]
     asked: tuple[Brief | Tune, ...]
     tunings: Mapping[int, Tuning]
+    calls: tuple[Call, ...] = ()
 
     def of(self, candidate: int) -> list[Evaluation]:
         """Return the evaluations of one candidate, in the order in which they were stored."""
@@ -99,13 +101,14 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a run's language model cost: requests' replies, tokens, US dollars, seconds of wall time."""
+    """What a run's language model cost: replies, tokens, US dollars, seconds of wall time, and exchanges that gave no reply."""
 
     completions: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float = 0.0
     seconds: float = 0.0
+    calls_without_reply: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,7 @@ def read(storage: Storage, name: str) -> Records:
         completions=storage.completions(name),
         asked=tuple(action for _, action in storage.asked(name)),
         tunings=storage.tunings(name),
+        calls=tuple(storage.calls(name)),
     )
 
 
@@ -250,15 +254,17 @@ def example_reasons(records: Records, limit: int = 3) -> dict[Status, list[tuple
     }
 
 
-def totals(completions: Iterable[Completion]) -> Totals:
-    """Sum what the language model took."""
-    items = list(completions)
+def totals(completions: Iterable[Completion], calls: Iterable[Call] = ()) -> Totals:
+    """Sum what the language model took, exchanges that gave no completion included."""
+    replies, others = list(completions), list(calls)
+    items: list[Completion | Call] = [*replies, *others]
     return Totals(
-        len(items),
+        len(replies),
         sum(item.tokens_in for item in items),
         sum(item.tokens_out for item in items),
         sum(item.cost for item in items),
         sum(item.seconds for item in items),
+        len(others),
     )
 
 

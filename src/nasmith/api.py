@@ -6,7 +6,7 @@ import itertools
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -16,18 +16,31 @@ from pathlib import Path
 from typing import Any
 
 from nasmith import registry
-from nasmith.errors import RunBusyError, UsageError
+from nasmith.bandit import weights_of
+from nasmith.choosing import Choice, Choosing
+from nasmith.errors import RunBusyError, UnknownNameError, UsageError
 from nasmith.events import Finished, Observer, Verifying
 from nasmith.interrupts import graceful
 from nasmith.loop import Budget, Search
 from nasmith.population import Scored, front, top
-from nasmith.protocols import Executor, LanguageModel, Storage, Strategy, Task
+from nasmith.propose import CHAT_OPERATORS, OPERATORS, Templates, requests
+from nasmith.protocols import (
+    Executor,
+    HostedLanguageModel,
+    LanguageModel,
+    RecordedLanguageModel,
+    Storage,
+    Strategy,
+    Task,
+)
 from nasmith.redaction import secret_in
+from nasmith.repairing import Repairing
+from nasmith.spending import Estimate, guess
 from nasmith.storage import DEFAULT_STORAGE
-from nasmith.types import Candidate, Evaluation, Run, Status
+from nasmith.types import Brief, Candidate, Evaluation, Run, Sampling, Status, Traits
 from nasmith.verify import Verification, verify, winners
 
-__all__ = ["Result", "open_storage", "resume", "search"]
+__all__ = ["Result", "estimate", "open_storage", "resume", "search"]
 
 
 class Result:
@@ -97,6 +110,8 @@ def search(
     seed: int = 0,
     budget: Budget = Budget(),  # noqa: B008 - frozen
     verify: Verification = Verification(),  # noqa: B008 - frozen
+    choice: Choice = Choice(),  # noqa: B008 - frozen
+    templates: str | Path = "",
     observers: Sequence[Observer] = (),
 ) -> Result:
     """Search for models, verify the winners, and return what was found.
@@ -113,13 +128,14 @@ def search(
         seed: The same seed gives the same candidates on the same machine.
         budget: When to end early.
         verify: What is trained again with new seeds and scored on the test set.
+        choice: How operators are chosen, and the members of an ensemble.
+        templates: A folder whose prompts replace nasmith's own (`nasmith/prompts`).
         observers: Called with every event (`nasmith.events`).
 
     Raises:
         UsageError: A component, name or seed program cannot be used.
         RunBusyError: Another process works on a run of this name.
-        MissingDependencyError: Something is not installed.
-        StorageError: The storage cannot be written.
+        MissingDependencyError, StorageError: Something is not installed; the storage cannot be written.
         RunStoppedError: The run cannot go on; what it finished is stored and `resume` takes it up.
     """
     parts = {
@@ -128,18 +144,21 @@ def search(
         "strategy": _made("strategies", strategy),
         "executor": _made("executors", executor),
     }
+    opened = open_storage(storage)
+    _attach(parts["lm"], opened)
     config = {
         **{part: registry.describe(registry.PARTS[part], component) for part, component in parts.items()},
         "seed": seed,
         "budget": asdict(budget),
         "verify": asdict(verify),
+        "choice": asdict(choice),
+        "templates": str(templates),
     }
     _refuse_secrets(config)
     with _started(parts), ExitStack() as held:
-        opened = open_storage(storage)
         claimed = _claim_new(held, opened, name, parts["task"].name)
         run = Run(claimed, config, version("nasmith"), _environment(), datetime.now(UTC).isoformat(timespec="seconds"))
-        return _execute(run, parts, opened, seed, budget, verify, observers, new=True)
+        return _execute(run, parts, opened, observers, new=True)
 
 
 def resume(name: str, storage: Storage | str | Path | None = None, *, observers: Sequence[Observer] = ()) -> Result:
@@ -160,9 +179,53 @@ def resume(name: str, storage: Storage | str | Path | None = None, *, observers:
         parts = {
             part: registry.create(kind, config[part]["name"], config[part]["options"]) for part, kind in registry.PARTS.items()
         }
-        budget, what = Budget(**config["budget"]), Verification(**config["verify"])
+        _attach(parts["lm"], opened)
         with _started(parts):
-            return _execute(run, parts, opened, config["seed"], budget, what, observers, new=False)
+            return _execute(run, parts, opened, observers, new=False)
+
+
+def estimate(task: Task, lm: LanguageModel, strategy: Strategy, budget: Budget = Budget()) -> Estimate | None:  # noqa: B008
+    """Say what a search will probably take of its language model; None where that costs no money. Nothing is asked.
+
+    The prompt is made of two seeds, by the operator with the largest weight.
+    """
+    traits: Traits = getattr(lm, "traits", Traits())
+    if traits.free or not isinstance(lm, HostedLanguageModel):
+        return None
+    seeds = [Candidate(number, text) for number, text in enumerate(list(task.seeds().values())[:2], start=1)]
+    children = min(strategy.planned, budget.evaluations or strategy.planned)
+    facts = {"num_params": "10000", "val_accuracy": "0.900"}
+    asked = Sampling(min(children, traits.batch or children), 1.0, 0)
+    operator = max(lm.operators, key=lambda name: lm.operators[name])
+    brief = Brief(operator, tuple(seed.id for seed in seeds), (facts,) * len(seeds), facts, asked)
+    return guess(children, [planned.request for planned in requests(brief, seeds, task.describe(), chat=traits.chat)], lm.price)
+
+
+def _attach(lm: LanguageModel, storage: Storage) -> None:
+    """Have a recorded model read its recording, from the run's own storage where it names no other."""
+    if isinstance(lm, RecordedLanguageModel):
+        where: str = getattr(lm, "storage", "")
+        source = open_storage(where, read_only=True) if where else storage
+        lm.attach(source, lambda part: registry.create("lms", part["name"], part["options"]))
+        if where:
+            source.close()
+
+
+def _chosen(strategy: Strategy, lm: LanguageModel, choice: Choice) -> Strategy:
+    """Wrap a strategy in what chooses operators and members of an ensemble, and has failed candidates fixed."""
+    of: Callable[[str], Traits] | None = getattr(lm, "traits_of", None)
+    models: Mapping[str, Mapping[str, float]] = getattr(lm, "models", None) or {"": lm.operators}
+    traits = {name: of(name) if of is not None and name else getattr(lm, "traits", Traits()) for name in models}
+    able = {name: set(CHAT_OPERATORS if traits[name].chat else OPERATORS) - {"fix"} for name in models}
+    wanted = getattr(strategy, "operators", None)
+    for operator in weights_of(wanted) if wanted is not None else ():
+        if not any(operator in own for own in able.values()):
+            raise UnknownNameError(f"operator of {lm.name}", operator, set().union(*able.values()))
+    learning = choice.by == "bandit" or (choice.by == "auto" and not all(each.exact for each in traits.values()))
+    if learning or len(models) > 1:
+        strategy = Choosing(strategy, models, able, choice, learning)
+    asked = {name if len(models) > 1 else "" for name in models if traits[name].chat}
+    return Repairing(strategy, asked) if choice.fix and asked else strategy
 
 
 @contextmanager
@@ -205,17 +268,20 @@ def _execute(
     run: Run,
     parts: Mapping[str, Any],
     storage: Storage,
-    seed: int,
-    budget: Budget,
-    what: Verification,
     observers: Sequence[Observer],
     *,
     new: bool,
 ) -> Result:
-    task: Task = parts["task"]
-    executor: Executor = parts["executor"]
+    """Run the loop as the run's configuration says; one of an older version lacks the keys that came later."""
+    config, task, lm = run.config, parts["task"], parts["lm"]
+    seed, budget, what = config["seed"], Budget(**config["budget"]), Verification(**config["verify"])
+    templates = Templates(config.get("templates") or None)
+    templates.check(task.describe())
+    strategy = _chosen(parts["strategy"], lm, Choice(**config.get("choice", {"by": "weights"})))
     began = time.monotonic()
-    loop = Search(run, task, parts["lm"], parts["strategy"], executor, storage, seed, budget, new=new, observers=observers)
+    loop = Search(
+        run, task, lm, strategy, parts["executor"], storage, seed, budget, new=new, observers=observers, templates=templates
+    )
     with graceful(loop.stop):
         reason = loop.execute()
         result = Result(run, storage, task)

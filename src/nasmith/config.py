@@ -5,8 +5,12 @@
     strategy: {name: evoprompting, options: {rounds: 4, tuning: false}}
     executor: processes
     seed: 0
-    budget: {evaluations: 200, minutes: 60}
+    budget: {evaluations: 200, minutes: 60, tokens: 2000000, usd: 5}
     verify: {best: 10, front: 10, seeds: 3, baselines: true}
+    choice: {by: auto, fix: true}      # how operators and models are chosen (nasmith.choosing.Choice)
+    templates: my-prompts              # a folder whose prompts replace nasmith's own
+
+Several language models, `lm: [openai/gpt-5-mini, smollm2]`, make an ensemble.
 
 Flags win over settings, settings over the file, the file over the defaults. Options are the arguments of the component's
 constructor; what they may be is checked there.
@@ -19,9 +23,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from nasmith import registry
+from nasmith.choosing import Choice
 from nasmith.errors import ConfigError, UnknownNameError, UsageError
 from nasmith.loop import Budget
 from nasmith.verify import Verification
@@ -51,11 +56,13 @@ class RunConfig(BaseModel):
     seed: int = 0
     budget: Budget = Budget()
     verify: Verification = Verification()
+    choice: Choice = Choice()
+    templates: str = ""
 
     @field_validator("task", "lm", "strategy", "executor", mode="before")
     @classmethod
-    def _name_alone(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+    def _whole(cls, value: Any, info: ValidationInfo) -> Any:
+        return _component(str(info.field_name), value)
 
     def component(self, part: str) -> Component:
         """Return the component in the place "task", "lm", "strategy" or "executor"."""
@@ -65,19 +72,20 @@ class RunConfig(BaseModel):
 def resolve(
     *,
     task: str | None = None,
-    lm: str | None = None,
+    lm: str | Sequence[str] | None = None,
     strategy: str | None = None,
     executor: str | None = None,
     seed: int | None = None,
     flags: Mapping[str, Any] | None = None,
     settings: Sequence[str] = (),
     file: Path | None = None,
+    base: Mapping[str, Any] | None = None,
 ) -> RunConfig:
     """Put a configuration together.
 
     Args:
         task: Task's name; it may stand in the file instead.
-        lm: Language model's name, likewise.
+        lm: Language model's name, likewise; several make an ensemble.
         strategy: Strategy's name, likewise.
         executor: Executor's name, likewise.
         seed: The run's seed, likewise.
@@ -85,12 +93,16 @@ def resolve(
         settings: "KEY=VALUE", the value read as YAML. A key is dotted, or the bare name of an option that one
             component has, or the strategy among others.
         file: A YAML file.
+        base: What holds where nothing else is said, instead of the defaults: the configuration of a run that is played again.
 
     Raises:
         UnknownNameError: A component, option or key that does not exist.
         ConfigError: A value that breaks a rule, with file and line where it came from a file.
     """
     values, lines = _read(file) if file else ({}, {})
+    values = {**(base or {}), **values}
+    if lm is not None and not isinstance(lm, str):
+        values["lm"], lm = list(lm), None
     for part, name in {"task": task, "lm": lm, "strategy": strategy, "executor": executor}.items():
         if name is not None:
             present = values.get(part)
@@ -153,6 +165,7 @@ def _check_keys(values: Mapping[str, Any], file: Path | None, lines: Mapping[str
         "": RunConfig.model_fields,
         "budget": Budget.__dataclass_fields__,
         "verify": Verification.__dataclass_fields__,
+        "choice": Choice.__dataclass_fields__,
         **{part: ("name", "options") for part in _KINDS},
     }
     for section, valid in known.items():
@@ -162,6 +175,20 @@ def _check_keys(values: Mapping[str, Any], file: Path | None, lines: Mapping[str
                 path = f"{section}.{key}" if section else str(key)
                 error = UnknownNameError("configuration key", path, [f"{section}.{v}" if section else v for v in valid])
                 raise ConfigError(f"{_at(file, lines, path)}{error}")
+
+
+def _component(part: str, value: Any) -> Any:
+    """Write out what a name alone, a name that holds an option, or a list of language models stands for."""
+    if isinstance(value, list) and part == "lm":
+        if len(value) == 1:
+            return _component(part, value[0])
+        return {"name": "ensemble", "options": {"members": [_component(part, item) for item in value]}}
+    if isinstance(value, str):
+        value = {"name": value}
+    if isinstance(value, dict) and isinstance(value.get("name"), str):
+        name, options = registry.expand(_KINDS[part], value["name"])
+        return {**value, "name": name, "options": {**options, **(value.get("options") or {})}}
+    return value
 
 
 def _build(values: Mapping[str, Any], file: Path | None, lines: Mapping[str, int]) -> RunConfig:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nasmith.types import Brief, Candidate, Completion, Evaluation, Run, Tune, Tuning
+from nasmith.types import Brief, Call, Candidate, Completion, Evaluation, Run, Tune, Tuning
 
 __all__ = [
     "Asked",
+    "Called",
     "Evaluated",
     "Event",
     "Finished",
@@ -53,6 +54,13 @@ class Replied:
 
     step: int
     completions: tuple[Completion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """An exchange with the language model gave no completion: the check at the start, or something that went wrong."""
+
+    call: Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,5 +126,18 @@ class Finished:
     complete: bool
 
 
-Event = Started | Asked | Replied | Proposed | Submitted | Evaluated | TuningProgress | Tuned | Stopping | Verifying | Finished
+Event = (
+    Started
+    | Asked
+    | Called
+    | Replied
+    | Proposed
+    | Submitted
+    | Evaluated
+    | TuningProgress
+    | Tuned
+    | Stopping
+    | Verifying
+    | Finished
+)
 Observer = Callable[[Event], None]

@@ -1,4 +1,4 @@
-"""One daemon thread that runs calls in order and hands back futures.
+"""Daemon threads that take up calls in order and hand back futures.
 
 `concurrent.futures.ThreadPoolExecutor` joins its threads when the interpreter ends, so that a second Ctrl-C would wait for a
 language model that is still sampling. This one does not hold up the exit.
@@ -18,22 +18,24 @@ T = TypeVar("T")
 
 
 class Lane:
-    """A first-in, first-out worker thread; `name` is the thread's."""
+    """First-in, first-out worker threads; `name` is theirs, `width` how many calls they run at a time."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, width: int = 1) -> None:
         self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        self._thread = Thread(target=self._work, name=name, daemon=True)
-        self._thread.start()
+        self._threads = [Thread(target=self._work, name=name, daemon=True) for _ in range(width)]
+        for thread in self._threads:
+            thread.start()
 
-    def submit(self, call: Callable[[], T]) -> Future[T]:
-        """Queue a call; its result or exception is the future's."""
-        future: Future[T] = Future()
+    def submit(self, call: Callable[[], T], future: Future[T] | None = None) -> Future[T]:
+        """Queue a call; its result or exception is the future's: a new one, or a pending one that the caller has made."""
+        future = Future() if future is None else future
         self._queue.put((future, call))
         return future
 
     def close(self) -> None:
-        """Take no more calls; the one that runs is not waited for."""
-        self._queue.put(None)
+        """Take no more calls; those that run are not waited for."""
+        for _ in self._threads:
+            self._queue.put(None)
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:

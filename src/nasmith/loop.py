@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,16 +18,26 @@ from nasmith.errors import NasmithError, RunStoppedError, SeedError, UsageError
 from nasmith.events import Asked, Evaluated, Event, Observer, Proposed, Started, Stopping, Submitted
 from nasmith.history import History
 from nasmith.proposals import Proposals
-from nasmith.protocols import Executor, LanguageModel, Storage, Strategy, Task
-from nasmith.roster import Roster, flaw, identity
+from nasmith.propose import Templates
+from nasmith.protocols import (
+    CostAwareStrategy,
+    Executor,
+    HostedLanguageModel,
+    LanguageModel,
+    RecordedLanguageModel,
+    Storage,
+    Strategy,
+    Task,
+)
+from nasmith.roster import Roster, identity
 from nasmith.seeding import derive
+from nasmith.spending import Purse
 from nasmith.trials import Trials
-from nasmith.types import Brief, Candidate, Evaluation, Job, Run, Status, Tune
+from nasmith.types import Brief, Candidate, Evaluation, Job, Run, Script, Status, Tune
 
-__all__ = ["Budget", "Search", "check_seeds"]
+__all__ = ["Budget", "Search", "check_seeds", "purse_of"]
 
 _POLL_SECONDS = 0.1  # how late a stop or a progress message may be noticed
-_CALLS_AHEAD = 2  # requests that the language model has at hand: one that it answers, one that it takes up at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +47,52 @@ class Budget:
     Attributes:
         evaluations: Children, broken ones and duplicates included.
         minutes: Wall time of this process; what runs then is finished, what waits is dropped.
+        tokens: Of the language model, prompts and replies together. A request begins while what was spent and what is under
+            way lie below; what it brings is evaluated.
+        usd: US dollars for the language model, likewise.
     """
 
     evaluations: int | None = None
     minutes: float | None = None
+    tokens: int | None = None
+    usd: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("evaluations", "minutes"):
+        for name in ("evaluations", "minutes", "tokens", "usd"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"budget: {name} must be above 0, got {value}.")
+
+
+class _Due:
+    """New evaluations that are not told yet: in the order in which they came, or in that of the script."""
+
+    def __init__(self, script: Script | None) -> None:
+        self._script = script
+        self._waiting: dict[int, Evaluation] = {}
+
+    def add(self, evaluation: Evaluation) -> None:
+        """Take in an evaluation; a candidate has one alone."""
+        self._waiting[evaluation.candidate] = evaluation
+
+    def next(self, told: int, limit: int | None, backlog: Collection[Evaluation], over: bool) -> Evaluation | None:
+        """Take out the one that is to be told now.
+
+        Args:
+            told: Evaluations told so far.
+            limit: How many were told before the next wish was made, where it was made before.
+            backlog: Stored evaluations that are still to be told.
+            over: Whether the search ends, so that all are told.
+        """
+        script = self._script
+        first = next(iter(self._waiting), None)
+        if first is None or over:
+            return None if first is None else self._waiting.pop(first)
+        if script is None:
+            return self._waiting.pop(first) if limit is None else None
+        if backlog or (limit is not None and told >= limit):
+            return None
+        return self._waiting.pop(script.told[told] if told < len(script.told) else first, None)
 
 
 class Search:
@@ -64,6 +109,7 @@ class Search:
         budget: When to end early.
         new: Whether the storage does not have the run yet.
         observers: Each is called with every event.
+        templates: The texts of prompts.
     """
 
     def __init__(
@@ -78,14 +124,17 @@ class Search:
         budget: Budget = Budget(),
         new: bool = True,
         observers: Sequence[Observer] = (),
+        templates: Templates | None = None,
     ) -> None:
         self._run, self._task, self._strategy, self._executor, self._new = run, task, strategy, executor, new
         self._storage, self._seed, self._budget, self._observers = storage, seed, budget, observers
-        self.history = History(storage, run.name, new=new)
+        script = lm.script if isinstance(lm, RecordedLanguageModel) else None
+        self.history = History(storage, run.name, new=new, script=script)
         self.trials = Trials(task, executor, strategy.accepts)
-        self._proposals = Proposals(lm, storage, self.history, task.describe())
+        purse = Purse() if script is not None else purse_of(lm, budget, self.history)  # a recording is paid for
+        self._proposals = Proposals(lm, storage, self.history, task.describe(), purse, templates)
         self._roster = Roster(task.describe())
-        self._due: deque[Evaluation] = deque()  # verdicts that needed no training, not told yet
+        self._due = _Due(script)
         self._step = 0  # wishes made
         self._told = 0  # evaluations told
         self._seeds = len(task.seeds())
@@ -109,8 +158,10 @@ class Search:
         try:
             warm = self._proposals.warm()  # takes seconds; meanwhile the seeds are built and trained
             if self._new:
+                self._check_model()
                 check_seeds(self._task, self._executor)
                 self._storage.add_run(self._run)
+            self._proposals.receipts.opened()
             planned = min(self._strategy.planned, self._budget.evaluations or self._strategy.planned)
             self.emit(Started(self._run, not self._new, self._executor.slots, planned, getattr(self._strategy, "rounds", None)))
             self._add(self._roster.plant(self._task.seeds()))
@@ -142,6 +193,17 @@ class Search:
             for observer in self._observers:
                 observer(event)
 
+    def _check_model(self) -> None:
+        """Find out whether a hosted model answers, before anything is stored or trained."""
+        checked = self._proposals.check()
+        while checked is not None and not checked.done():
+            wait([checked], timeout=_POLL_SECONDS)
+            if self.stopped:
+                raise RunStoppedError("stopped before the language model answered for the first time; nothing was begun.")
+        self.emit(*self._proposals.receipts.events())
+        if checked is not None:
+            checked.result()
+
     def _finish_running(self) -> None:
         """After a stop: let what runs end, so that it is stored."""
         if self.trials.futures or self._proposals.futures:
@@ -155,27 +217,26 @@ class Search:
         backlog = self.history.backlog
         while backlog and backlog[0].candidate in self._roster and (limit is None or self._told < limit):
             self._tell(backlog.popleft(), replayed=True)
-        while self._due and limit is None:
-            self._tell(self._due.popleft())
+        while (evaluation := self._due.next(self._told, limit, backlog, self._over())) is not None:
+            self._tell(evaluation)
 
     def _ask(self) -> bool:
         """Ask the strategy for as much as keeps the language model busy; return whether it wished for anything."""
         asked = False
-        while len(self._proposals.futures) < _CALLS_AHEAD and self._left() > 0 and not self._over():
-            before = self.history.evaluations_before(self._step)
-            if before is not None and before > self._told:
+        while self._left() > 0 and not self._over():
+            wish = self.history.wish(self._step)
+            if wish is None and (self.history.script is not None or not self._proposals.hungry):
+                break
+            if wish is not None and wish[0] > self._told:
                 break  # stored evaluations come first
             action = self._strategy.ask()
             if action is None:
                 break
-            asked, action = True, self._within_budget(action)
-            if before is None:
+            asked, action = True, _cut(action, self._left(), None if wish is None else wish[1])
+            if wish is not None and wish != (self._told, action):
+                raise RunStoppedError(_otherwise(self._run.name, self._step, recorded=self._step >= len(self.history.asked)))
+            if self._step >= len(self.history.asked):
                 self._storage.add_asked(self._run.name, self._step, self._told, action)
-            elif self.history.asked[self._step] != (self._told, action):
-                raise RunStoppedError(
-                    f"run {self._run.name!r} cannot be resumed: its step {self._step} was decided otherwise than this version "
-                    "of nasmith decides it. Resume it with the version that began it, or start a new run."
-                )
             self.emit(Asked(self._step, action))
             if isinstance(action, Brief):
                 self._proposals.propose(self._step, action, [self._roster[parent] for parent in action.parents])
@@ -193,49 +254,45 @@ class Search:
         """Children that the budget still allows."""
         return (self._budget.evaluations or math.inf) - (len(self._roster) - self._seeds) - self._proposals.children
 
-    def _within_budget(self, action: Brief | Tune) -> Brief | Tune:
-        """Cut a wish for more children than the budget has left."""
-        if isinstance(action, Tune) or action.sampling.n <= self._left():
-            return action
-        return replace(action, sampling=replace(action.sampling, n=int(self._left())))
-
     def _wait(self, waiting: Sequence[Future[Any]]) -> None:
         """Wait until something is finished, and act on it."""
         wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
         if self._over():
             self.trials.drop_waiting()
             self._proposals.drop_waiting()
+        # Stored evaluations go first. While stored wishes are made again, a new one waits: it was not told when they were made.
         self._settle()
-        # While stored wishes are made again, a new evaluation waits: it was not told when they were made.
-        if self._over() or self.history.evaluations_before(self._step) is None:
-            for _, _, evaluation in self.trials.finished():
-                self._tell(evaluation)
+        for _, _, evaluation in self.trials.finished():
+            self._due.add(evaluation)
         self._receive()
         self._settle()
 
     def _receive(self) -> None:
         """Make candidates of the replies that have arrived."""
         for reply in self._proposals.arrived():
-            self.emit(*self._proposals.events())
+            self.emit(*self._proposals.receipts.events())
             self._add(self._roster.born(reply))
-        self.emit(*self._proposals.events())
+        self.emit(*self._proposals.receipts.events())
 
     def _add(self, candidates: Sequence[Candidate]) -> None:
         """Store candidates, and hand to the executor those that are programs, new, and not evaluated yet."""
         new = [candidate for candidate in candidates if candidate.id not in self.history.candidates]
         if new:
             self._storage.add_candidates(self._run.name, new)
+        script = self.history.script
         for candidate in candidates:
             self.emit(Proposed(candidate, replayed=candidate.id in self.history.candidates))
             if candidate.id in self.history.evaluated:
                 continue
             seed = derive(self._seed, "train", candidate.id)
             twin = self._roster.twin(candidate)
-            if not candidate.canonical:
-                self._due.append(Evaluation(candidate.id, Status.INVALID, seed=seed, message=flaw(candidate.text)))
+            if script is not None and candidate.id not in script.seconds:
+                continue  # its run was over before it was evaluated
+            if flaw := self._roster.flaw(candidate):
+                self._due.add(Evaluation(candidate.id, Status.INVALID, seed=seed, message=flaw))
             elif twin is not None:
                 reason = f"the same program as candidate {twin}"
-                self._due.append(Evaluation(candidate.id, Status.DUPLICATE, seed=seed, message=reason))
+                self._due.add(Evaluation(candidate.id, Status.DUPLICATE, seed=seed, message=reason))
             else:
                 self.trials.submit(candidate, seed)
                 self.emit(Submitted(candidate))
@@ -247,7 +304,12 @@ class Search:
             self._storage.add_evaluation(self._run.name, evaluation)
         self._told += 1
         self.trials.note(evaluation)
-        self._strategy.tell(candidate, evaluation)
+        completion = self._roster.completion(candidate)
+        if completion is not None and isinstance(self._strategy, CostAwareStrategy):
+            self._strategy.paid(candidate, completion)
+        script = self.history.script
+        known = evaluation if script is None else replace(evaluation, seconds=script.seconds.get(candidate.id, 0.0))
+        self._strategy.tell(candidate, known)
         self.emit(Evaluated(candidate, evaluation, evaluation.metrics.get("fitness"), replayed))
 
     def _reason(self) -> str:
@@ -255,7 +317,47 @@ class Search:
             return "stopped"
         if self._over():
             return "the time was used up"
+        if self._proposals.ended:
+            return self._proposals.ended
         return "the budget was used up" if self._left() <= 0 else "the strategy was done"
+
+
+def purse_of(lm: LanguageModel, budget: Budget, history: History) -> Purse:
+    """Return the purse of a budget, with what the run has spent before.
+
+    Raises:
+        UsageError: Dollars alone are to be counted, and nobody knows the price.
+    """
+    price = lm.price if isinstance(lm, HostedLanguageModel) else lambda tokens_in, tokens_out: 0.0
+    if budget.usd is not None and budget.tokens is None and price(1, 1) is None:
+        raise UsageError(
+            f"budget: no price of {lm.name} is known, so that dollars cannot be counted. Give its price (--set price_in=... "
+            "--set price_out=..., in US dollars per million tokens), or limit the tokens (--budget-tokens)."
+        )
+    purse = Purse(budget.tokens, budget.usd, price)
+    purse.note(history.spent)
+    return purse
+
+
+def _cut(action: Brief | Tune, left: float, former: Brief | Tune | None) -> Brief | Tune:
+    """Cut a wish for more children than the budget has left, or had when the wish was made before."""
+    if isinstance(action, Tune):
+        return action
+    n = min(action.sampling.n, left, former.sampling.n if isinstance(former, Brief) else math.inf)
+    return action if n == action.sampling.n else replace(action, sampling=replace(action.sampling, n=int(n)))
+
+
+def _otherwise(run: str, step: int, *, recorded: bool) -> str:
+    """Say that a wish is not the one that was made before."""
+    if recorded:
+        return (
+            f"run {run!r} does not follow its recording: step {step} was decided otherwise there. Play it with the same task, "
+            "strategy, seed and version of nasmith as it was recorded with."
+        )
+    return (
+        f"run {run!r} cannot be resumed: its step {step} was decided otherwise than this version of nasmith decides it. Resume "
+        "it with the version that began it, or start a new run."
+    )
 
 
 def check_seeds(task: Task, executor: Executor) -> None:
@@ -270,9 +372,10 @@ def check_seeds(task: Task, executor: Executor) -> None:
     futures = {}
     known: dict[str, str] = {}
     for label, text in seeds.items():
-        form = identity(text)
-        if not form:
-            raise SeedError(f"seed {label!r} of task {task.name!r}: {flaw(text)}.")
+        try:
+            form = identity(text)
+        except ValueError as error:
+            raise SeedError(f"seed {label!r} of task {task.name!r}: {error}.") from error
         if form in known:
             raise SeedError(f"seeds {known[form]!r} and {label!r} of task {task.name!r} are the same program.")
         known[form] = label

@@ -1,30 +1,31 @@
-"""The language model's work: requests and tunings, one after the other on a thread of their own, stored when received."""
+"""What the language model is asked and what comes of it: split into the model's portions, stored when it arrives."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from queue import SimpleQueue
 from typing import Any
 
-from nasmith.errors import NasmithError, RunStoppedError
-from nasmith.events import Event, Replied, Tuned, TuningProgress
+from nasmith.dispatch import Dispatch, Errand
+from nasmith.errors import ExhaustedError, NasmithError, RunStoppedError
+from nasmith.events import TuningProgress
 from nasmith.history import History
-from nasmith.lane import Lane
-from nasmith.propose import Planned, requests
-from nasmith.protocols import LanguageModel, Storage, TunableLanguageModel
-from nasmith.types import Brief, Candidate, Completion, Description, Example, Tune, Tuning
+from nasmith.propose import Planned, Templates, requests
+from nasmith.protocols import HostedLanguageModel, LanguageModel, Storage, TunableLanguageModel
+from nasmith.receipts import Receipts
+from nasmith.seeding import derive
+from nasmith.spending import Purse
+from nasmith.types import Brief, Candidate, Completion, Description, Example, Traits, Tune, Tuning
 
 __all__ = ["Proposals", "Reply"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The replies to one request, with what is needed to make children of them."""
+    """Some of the replies to a step, with what is needed to make children of them."""
 
     step: int
     first: int  # index within the step of the first child
@@ -35,44 +36,73 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _Part:
+    """What an errand is for; `planned` is None for a tuning, or the check of a resumed run's model."""
+
     step: int
-    first: int
-    round: int
-    planned: Planned | None  # None: tuning
-    future: Future[Any]
-    replayed: bool
+    first: int = 0
+    round: int = 0
+    planned: Planned | None = None
+    replayed: bool = False
 
 
 class Proposals:
     """What the language model was asked and has not answered yet. Called from the loop's thread alone.
 
+    A wish for more children than the model gives at once is split into parts. Each is stored when it arrives, whatever came
+    before it, and handed on in the order in which it was asked.
+
     Args:
-        lm: The language model; only the thread in here calls it from now on.
+        lm: The language model; only the threads in here call it from now on.
         storage: Where replies and tunings are stored when they arrive.
         history: What arrived before the run was interrupted.
         description: The task's.
+        purse: What replies may cost.
+        templates: The texts of prompts.
     """
 
-    def __init__(self, lm: LanguageModel, storage: Storage, history: History, description: Description) -> None:
+    def __init__(
+        self,
+        lm: LanguageModel,
+        storage: Storage,
+        history: History,
+        description: Description,
+        purse: Purse | None = None,
+        templates: Templates | None = None,
+    ) -> None:
         self._lm, self._storage, self._history, self._description = lm, storage, history, description
-        self._lane = Lane("language model")
-        self._calls: deque[_Call] = deque()
-        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._templates = templates or Templates()
+        self.receipts = Receipts(storage, history.run, purse or Purse())
+        self._dispatch = Dispatch(_traits(lm).concurrency, self.receipts.purse)
+        self._unchecked = isinstance(lm, HostedLanguageModel)
+        self.ended = ""
+        """Why no more is asked, in words; empty while more may be."""
 
     @property
     def futures(self) -> list[Future[Any]]:
-        """What to wait for, in order of arrival."""
-        return [call.future for call in self._calls]
+        """What to wait for, in the order in which it was asked; empty where nothing is under way."""
+        return self._dispatch.futures
 
     @property
     def children(self) -> int:
         """Children that are still to come of what was asked."""
-        return sum(call.planned.request.n for call in self._calls if call.planned)
+        return self._dispatch.children
+
+    @property
+    def hungry(self) -> bool:
+        """Whether the model could soon do with another wish, and may have it."""
+        return not self.ended and self._dispatch.hungry
 
     def warm(self) -> Future[None]:
         """Have the model loaded."""
-        return self._lane.submit(self._lm.warm)
+        return self._dispatch.prepare(self._lm.warm)
+
+    def check(self) -> Future[None] | None:
+        """Have a hosted model asked for a sign of life; None for others. A resumed run does that before its first request."""
+        if not self._unchecked:
+            return None
+        self._unchecked = False
+        return self._dispatch.prepare(partial(_check, self._lm, self.receipts))
 
     def propose(self, step: int, brief: Brief, parents: list[Candidate]) -> None:
         """Send a brief's requests, or take their stored replies.
@@ -81,20 +111,15 @@ class Proposals:
             RunStoppedError: The stored replies answer another prompt.
         """
         first = 0
-        for planned in requests(brief, parents, self._description):
-            stored = self._history.completions(step, first, planned.request.n)
-            if stored is not None and stored[0].prompt != planned.request.prompt:
-                raise RunStoppedError(
-                    f"run {self._history.run!r} cannot be resumed: this version of nasmith writes the prompt of step {step} "
-                    "otherwise. Resume it with the version that began it, or start a new run."
-                )
-            if stored is None:
-                future: Future[Any] = self._lane.submit(partial(self._lm.complete, planned.request))
-            else:
-                future = Future()
-                future.set_result(stored)
-            self._calls.append(_Call(step, first, brief.round, planned, future, stored is not None))
+        chat = _traits(self._lm, brief.model).chat
+        for planned in requests(brief, parents, self._description, chat=chat, prompts=self._templates):
+            for errand in self._split(_Part(step, first, brief.round, planned), brief.model):
+                if self._unchecked and not errand.begun:
+                    self._unchecked = False
+                    self._dispatch.add(Errand(partial(_check, self._lm, self.receipts), data=_Part(step)))
+                self._dispatch.add(errand)
             first += planned.request.n
+        self._dispatch.begin()
 
     def tune(self, step: int, tune: Tune, lessons: list[Example]) -> None:
         """Have the model learn, or load what it learned before."""
@@ -104,53 +129,99 @@ class Proposals:
             call = partial(self._relearn, stored)
         elif isinstance(self._lm, TunableLanguageModel):
             path = self._storage.folder(self._history.run) / f"adapter-{tune.round}.safetensors"
-            call = partial(self._lm.tune, tune, lessons, path, partial(self._report, tune.round))
+
+            def report(done: int, total: int) -> None:
+                self.receipts.note(TuningProgress(tune.round, done, total))
+
+            call = partial(self._lm.tune, tune, lessons, path, report)
         else:
             call = partial(Tuning, tune.round, 0, message=f"{self._lm.name} cannot be tuned")
-        self._calls.append(_Call(step, 0, tune.round, None, self._lane.submit(call), stored is not None))
+        self._dispatch.add(Errand(call, data=_Part(step, round=tune.round, replayed=stored is not None)))
+        self._dispatch.begin()
 
     def arrived(self) -> Iterator[Reply]:
         """Take out what is done, in the order in which it was asked; replies and tunings are stored before they are seen."""
-        while self._calls and self._calls[0].future.done():
-            call = self._calls.popleft()
-            result = call.future.result()
-            if call.planned is None:
-                if not call.replayed:
-                    self._storage.add_tuning(self._history.run, call.step, result)
-                self._events.put(Tuned(result, call.replayed))
-                continue
-            if not call.replayed:
-                self._storage.add_completions(self._history.run, call.step, call.first, result)
-                self._events.put(Replied(call.step, tuple(result)))
-            yield Reply(call.step, call.first, call.round, call.planned, result, call.replayed)
-
-    def events(self) -> Iterator[Event]:
-        """Take out what observers should know."""
-        while not self._events.empty():
-            yield self._events.get()
+        for errand in self._dispatch.landed():
+            self._receive(errand.data, errand.future)
+        if self.ended:
+            self._dispatch.drop_waiting()
+        self._dispatch.begin()
+        if self._dispatch.broke:
+            self.ended = self.ended or self.receipts.purse.spent
+            self._dispatch.drop_waiting()
+        for errand in self._dispatch.in_order():
+            part: _Part = errand.data
+            if part.planned is not None and errand.future.exception() is None:
+                yield Reply(part.step, part.first, part.round, part.planned, errand.future.result(), part.replayed)
 
     def drop_waiting(self) -> None:
         """Forget the calls that have not begun."""
-        while self._calls and self._calls[-1].future.cancel():
-            self._calls.pop()
+        self._dispatch.drop_waiting()
 
     def save(self, *, wait: bool) -> None:
-        """Store the replies that nobody will look at any more because the run breaks off; with `wait`, a running call's too.
+        """Store the replies that nobody will look at any more because the run breaks off; with `wait`, running calls' too.
 
         A reply may have cost money. What cannot be stored is let go: the run breaks off for a reason that was said.
         """
         self.drop_waiting()
-        for call in self._calls:
-            if call.planned is not None and not call.replayed and (wait or call.future.done()):
+        for errand in self._dispatch.clear():
+            part: _Part = errand.data
+            if part.planned is not None and not part.replayed and (wait or errand.future.done()):
                 with suppress(NasmithError):
-                    if call.future.exception() is None:
-                        self._storage.add_completions(self._history.run, call.step, call.first, call.future.result())
-        self._calls.clear()
+                    if errand.future.exception() is None:
+                        self._storage.add_completions(self._history.run, part.step, part.first, errand.future.result())
 
     def close(self) -> None:
-        """Take no more calls; one that runs is not waited for."""
-        self.drop_waiting()
-        self._lane.close()
+        """Take no more calls; those that run are not waited for."""
+        self._dispatch.close()
+
+    def _split(self, part: _Part, model: str) -> Iterator[Errand]:
+        """Make errands of a request: of replies that are stored, and between them in the model's portions."""
+        planned = part.planned
+        assert planned is not None
+        run, last = self._history.run, part.first + planned.request.n
+        first, portion = part.first, _traits(self._lm, model).batch or planned.request.n
+        while first < last:
+            known, missing = self._history.replies(part.step, first, last - first)
+            if known and known[0].prompt != planned.request.prompt:
+                raise RunStoppedError(
+                    f"run {run!r} cannot be resumed: this version of nasmith writes the prompt of step {part.step} "
+                    "otherwise. Resume it with the version that began it, or start a new run."
+                )
+            offset = first - part.first
+            request = replace(
+                planned.request,
+                n=len(known) or min(portion, missing),
+                seed=derive(planned.request.seed, "from", offset) if offset else planned.request.seed,
+                place=(part.step, first),
+                model=model,
+                record=self.receipts.call,
+            )
+            errand = Errand(
+                partial(self._lm.complete, request),
+                request,
+                replace(part, first=first, replayed=bool(known)),
+                begun=bool(known),
+            )
+            if known:
+                errand.future.set_result(known)
+            yield errand
+            first += request.n
+
+    def _receive(self, part: _Part, future: Future[Any]) -> None:
+        """Store what an errand brought.
+
+        Raises:
+            NasmithError: The model cannot go on, or the storage cannot.
+        """
+        if isinstance(future.exception(), ExhaustedError):
+            self.ended = self.ended or str(future.exception())
+            return
+        result = future.result()
+        if part.planned is not None and not part.replayed:
+            self.receipts.replies(part.step, part.first, result)
+        elif isinstance(result, Tuning):
+            self.receipts.tuning(part.step, result, replayed=part.replayed)
 
     def _relearn(self, stored: Tuning) -> Tuning:
         """Load a stored adapter; runs on the model's thread, in its turn."""
@@ -158,6 +229,15 @@ class Proposals:
             self._lm.load(self._storage.folder(self._history.run) / stored.weights)
         return stored
 
-    def _report(self, round_: int, done: int, total: int) -> None:
-        """Pass progress from the model's thread to the loop's."""
-        self._events.put(TuningProgress(round_, done, total))
+
+def _check(lm: LanguageModel, receipts: Receipts) -> None:
+    """Have a hosted model asked for a sign of life; runs on one of the model's threads."""
+    if isinstance(lm, HostedLanguageModel):
+        lm.check(receipts.call)
+
+
+def _traits(lm: LanguageModel, model: str = "") -> Traits:
+    """How a model, or a member of an ensemble, wants to be used."""
+    of: Callable[[str], Traits] | None = getattr(lm, "traits_of", None)
+    traits: Traits = of(model) if of is not None and model else getattr(lm, "traits", Traits())
+    return traits

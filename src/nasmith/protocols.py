@@ -26,16 +26,18 @@ from nasmith.types import (
     Purpose,
     Request,
     Run,
+    Script,
     Tune,
     Tuning,
 )
 
 __all__ = [
-    "Data",
     "CostAwareStrategy",
+    "Data",
     "Executor",
     "HostedLanguageModel",
     "LanguageModel",
+    "RecordedLanguageModel",
     "Storage",
     "Strategy",
     "Task",
@@ -109,6 +111,25 @@ class HostedLanguageModel(LanguageModel, Protocol):
 
     def price(self, tokens_in: int, tokens_out: int) -> float | None:
         """US dollars for so many tokens; None where no price is known."""
+
+
+@runtime_checkable
+class RecordedLanguageModel(LanguageModel, Protocol):
+    """A language model that plays a recorded run again. `script` is the course of that run."""
+
+    script: Script
+
+    def attach(self, storage: Storage, make: Callable[[Mapping[str, Any]], LanguageModel]) -> None:
+        """Read the recording, before anything else is asked of it.
+
+        Args:
+            storage: Of the run that is to come; the recording is looked for there unless another place was named.
+            make: Makes a language model from its part of a run's configuration. It is asked how it wants to be used, and
+                nothing else.
+
+        Raises:
+            UsageError: There is no such recording.
+        """
 
 
 Data = Mapping[str, Mapping[str, Any]]

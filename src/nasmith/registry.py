@@ -2,25 +2,32 @@
 
 A name is an entry point (groups `nasmith.tasks`, `nasmith.lms`, `nasmith.strategies`, `nasmith.executors`) or
 "package.module:Class". An option is an argument of the component's constructor; its annotation is its type.
+
+A class may say by its attribute `shorthand` which option the rest of a longer name is: "scripted:replies.json" is `scripted`
+with that `file`. A name with a slash is a model of a provider: "litellm/groq/llama" where there is such an entry point,
+otherwise one of `openai-compatible`. An option that is a language model itself, or a list of them, is given as a name or as
+{name, options}.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, get_type_hints
 
 from nasmith.errors import ConfigError, UnknownNameError, UsageError
+from nasmith.protocols import LanguageModel
 
-__all__ = ["PARTS", "Kind", "create", "describe", "load", "names", "options", "summary"]
+__all__ = ["PARTS", "Kind", "create", "describe", "expand", "load", "names", "options", "summary"]
 
 Kind = Literal["tasks", "lms", "strategies", "executors"]
 PARTS: Mapping[str, Kind] = {"task": "tasks", "lm": "lms", "strategy": "strategies", "executor": "executors"}
 """The parts that a run is made of, each with its kind of component."""
 
+_PROVIDERS = "openai-compatible"
 _SINGULAR = {"tasks": "task", "lms": "language model", "strategies": "strategy", "executors": "executor"}
 
 
@@ -32,6 +39,26 @@ def _entry_points(kind: Kind) -> dict[str, EntryPoint]:
 def names(kind: Kind) -> list[str]:
     """Return the names of all installed components of a kind, sorted."""
     return sorted(_entry_points(kind))
+
+
+def expand(kind: Kind, name: str) -> tuple[str, dict[str, Any]]:
+    """Return the component that a name means, with the options that the name holds.
+
+    Raises:
+        UsageError: The component cannot be loaded.
+    """
+    known = _entry_points(kind)
+    head, separator, rest = name.partition(":")
+    if name in known or not separator or head not in known:
+        head, separator, rest = name.partition("/")
+        if name in known or kind != "lms" or not separator:
+            return name, {}
+        if head not in known:
+            head, rest = _PROVIDERS, name
+    option = getattr(load(kind, head), "shorthand", None)
+    if option is None:
+        raise UsageError(f"{_SINGULAR[kind]} {head!r} takes no {separator!r} in its name, got {name!r}.")
+    return head, {option: rest}
 
 
 def load(kind: Kind, name: str) -> Any:
@@ -72,8 +99,12 @@ def create(kind: Kind, name: str, values: Mapping[str, Any] | None = None) -> An
         UnknownNameError: The component or an option does not exist.
         ConfigError: An option has the wrong type or breaks a rule of the component.
     """
+    name, implied = expand(kind, name)
     component = load(kind, name)
-    return component(**_validated(f"{_SINGULAR[kind]} {name!r}", component, dict(values or {})))
+    given = {**implied, **(values or {})}
+    for option in _lm_options(component) & given.keys():
+        given[option] = _made(given[option])
+    return component(**_validated(f"{_SINGULAR[kind]} {name!r}", component, given))
 
 
 def describe(kind: Kind, component: Any) -> dict[str, Any]:
@@ -91,6 +122,21 @@ def describe(kind: Kind, component: Any) -> dict[str, Any]:
     if missing:
         raise ConfigError(f"{name}: keep the constructor's argument(s) {', '.join(missing)} in attributes of the same names.")
     return {"name": name, "options": {option: _plain(getattr(component, option)) for option in _parameters(cls)}}
+
+
+def _lm_options(component: Any) -> set[str]:
+    """Options that are language models."""
+    hints = get_type_hints(component.__init__)
+    return {option for option in _parameters(component) if hints.get(option) in (LanguageModel, Sequence[LanguageModel])}
+
+
+def _made(value: Any) -> Any:
+    """Make the language model, or models, that names or {name, options} stand for."""
+    if isinstance(value, str):
+        return create("lms", value)
+    if isinstance(value, Mapping):
+        return create("lms", value["name"], value.get("options"))
+    return [_made(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _parameters(component: Any) -> dict[str, inspect.Parameter]:
@@ -132,4 +178,4 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    return str(value)
+    return describe("lms", value) if isinstance(value, LanguageModel) else str(value)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from nasmith.canonical import canonical_hash
 from nasmith.proposals import Reply
 from nasmith.propose import children, example
-from nasmith.types import Candidate, Description, Example
+from nasmith.types import Candidate, Completion, Description, Example, Message
 
-__all__ = ["Roster", "flaw", "identity"]
+__all__ = ["Roster", "identity"]
 
 
 class Roster:
@@ -19,7 +19,8 @@ class Roster:
         self._description = description
         self._candidates: dict[int, Candidate] = {}
         self._first: dict[str, int] = {}  # the first candidate of each canonical form
-        self._prompts: dict[int, str] = {}  # what the language model was shown, by child
+        self._replies: dict[int, tuple[Completion, tuple[Message, ...]]] = {}  # what a child came from, and what was asked
+        self._flaws: dict[int, str] = {}  # why a child's reply holds no program
 
     def __getitem__(self, number: int) -> Candidate:
         return self._candidates[number]
@@ -42,19 +43,30 @@ class Roster:
         made = []
         for offset, child in enumerate(children(reply.planned, reply.completions)):
             number = len(self) + 1
-            self._prompts[number] = reply.completions[offset].prompt
+            self._replies[number] = reply.completions[offset], reply.planned.request.messages
+            flaw = child.flaw or _flaw(child.text)
+            if flaw:
+                self._flaws[number] = flaw
             candidate = Candidate(
                 id=number,
                 text=child.text,
                 parents=child.parents,
                 operator=child.operator,
-                canonical=identity(child.text),
+                canonical="" if flaw else canonical_hash(child.text),
                 step=reply.step,
                 index=reply.first + offset,
                 round=reply.round,
             )
             made.append(self._enter(candidate))
         return made
+
+    def flaw(self, candidate: Candidate) -> str:
+        """Say why a candidate is no program; empty for a program."""
+        return self._flaws.get(candidate.id, "")
+
+    def completion(self, candidate: Candidate) -> Completion | None:
+        """Return the reply that a child came from; None for a seed."""
+        return self._replies[candidate.id][0] if candidate.id in self._replies else None
 
     def twin(self, candidate: Candidate) -> int | None:
         """Return the id of an earlier candidate that is the same program."""
@@ -63,7 +75,8 @@ class Roster:
 
     def lesson(self, number: int) -> Example:
         """Return what the language model can learn from a child: to write it, given the prompt."""
-        return example(self._prompts[number], self[number].text, self._description)
+        completion, messages = self._replies[number]
+        return example(completion.prompt, self[number].text, self._description, messages)
 
     def _enter(self, candidate: Candidate) -> Candidate:
         self._candidates[candidate.id] = candidate
@@ -73,11 +86,17 @@ class Roster:
 
 
 def identity(text: str) -> str:
-    """Return the hash of a program's canonical form; empty for what is no program."""
-    return "" if flaw(text) else canonical_hash(text)
+    """Return the hash of a program's canonical form.
+
+    Raises:
+        ValueError: The text is no program; the message says why.
+    """
+    if flaw := _flaw(text):
+        raise ValueError(flaw)
+    return canonical_hash(text)
 
 
-def flaw(text: str) -> str:
+def _flaw(text: str) -> str:
     """Say why a text is no program; empty for a program."""
     if not text.strip():
         return "the reply was empty"

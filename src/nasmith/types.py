@@ -26,6 +26,7 @@ __all__ = [
     "Request",
     "Run",
     "Sampling",
+    "Script",
     "Status",
     "Traits",
     "Tune",
@@ -407,3 +408,18 @@ class Run:
     environment: Mapping[str, str]
     created: str
     finished: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The course of a recorded run, for one that plays it again.
+
+    Attributes:
+        asked: The strategy's wishes by step, each with the number of evaluations told before it.
+        told: Ids of the candidates in the order in which their evaluations were told.
+        seconds: How long each evaluation took, by candidate: a strategy may decide by it.
+    """
+
+    asked: tuple[tuple[int, Brief | Tune], ...]
+    told: tuple[int, ...]
+    seconds: Mapping[int, float]

@@ -43,6 +43,7 @@ def test_a_run_is_shown_with_its_best_its_winners_and_its_failures(recorded: Pat
 def test_a_run_is_shown_as_json(recorded: Path) -> None:
     shown = json.loads(invoke("show", "--json", storage=recorded))
     assert shown["run"] == "quiet-otter" and sum(shown["statuses"].values()) == 40
+    assert shown["lm"]["completions"] == 40 and shown["lm"]["calls_without_reply"] == 0
     assert len(shown["seeds"]) == 4 and shown["front"] and len(shown["verified"]) == 9
 
 
@@ -83,7 +84,23 @@ def test_an_unknown_run_or_candidate_says_which_exist(recorded: Path, recorded_s
         candidate_of(analysis.read(recorded_storage, "quiet-otter"), 0)
 
 
+def test_what_a_run_cost_is_shown_by_operator_and_outcome(recorded: Path) -> None:
+    text = invoke("show", "quiet-otter", "--cost", storage=recorded)
+    assert "by operator" in text and "by outcome" in text and "by model" not in text
+    assert "In all: 40 calls, 1,100 tokens in, 5,200 out, 44.0 s" in text and "$" not in text
+    found = json.loads(invoke("show", "--cost", "--json", storage=recorded))
+    assert found["total"]["tokens_out"] == 5_200
+    assert [row["model"] for row in found["by_model"]] == ["smollm2"]
+    assert found["per_trained_child"]["children"] == next(r["calls"] for r in found["by_outcome"] if r["outcome"] == "ok")
+
+
+def test_what_one_candidate_cost_is_not_asked_for(recorded: Path) -> None:
+    result = runner.invoke(app, ["show", "quiet-otter", "13", "--cost", "--storage", str(recorded)])
+    assert result.exit_code == 2 and "leave out the candidate 13" in result.stderr
+
+
 def test_looking_changes_nothing(recorded: Path) -> None:
     before = recorded.read_bytes()
     invoke("show", storage=recorded)
+    invoke("show", "--cost", storage=recorded)
     assert recorded.read_bytes() == before

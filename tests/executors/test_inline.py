@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from executor_contract import ExecutorContract
 
 from nasmith.errors import ConfigError
 from nasmith.executors.inline import Inline
+from nasmith.testing import ExecutorContract
 
 
 class TestContract(ExecutorContract):

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from executor_contract import ExecutorContract
 from executor_workloads import ExitsWhileWarming, Python, StartsAThread, WarmsUpBadly, holds
 
 from nasmith.errors import ConfigError, NasmithError, SandboxError, UnknownNameError
 from nasmith.executors.processes import Processes
 from nasmith.executors.wire import send
+from nasmith.testing import ExecutorContract
 from nasmith.types import Job, Outcome, Status
 
 _WAIT = 60

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,12 @@ CORPUS = [
     "{'num_params': '5210', 'val_accuracy': '0.865'}\n",
     "".join(map(chr, range(32, 127))),
 ]
+
+
+TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}[{{ message.role }}]{{ message.content }}<end>{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
+)
 
 
 def _write(folder: Path, model_type: str) -> Path:
@@ -64,3 +72,24 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random GPT-2, which the general decoder computes."""
     return _write(tmp_path_factory.mktemp("tiny") / "gpt2", "gpt2")
+
+
+@pytest.fixture(scope="session")
+def tiny_chat(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny Llama with a chat template, and a tokenizer that begins every text with a token of its own."""
+    from tokenizers import Tokenizer, processors
+
+    folder = tmp_path_factory.mktemp("tiny") / "chat"
+    shutil.copytree(tiny, folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    first = tokenizer.token_to_id("!")
+    tokenizer.post_processor = processors.TemplateProcessing(single="! $A", special_tokens=[("!", first)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "!",
+        "eos_token": "<end>",
+        "chat_template": TEMPLATE,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from nasmith.errors import UsageError
 from nasmith.lms.causal_decoder import CausalDecoder
 from nasmith.lms.llama_decoder import CHUNK, LlamaDecoder, can_decode
+from nasmith.lms.lora import LowRank, LowRankTuning
 
 
 def reference(folder: Path) -> Any:
@@ -104,6 +106,48 @@ def test_half_precision_weights_change_little(tiny: Path, dtype: str) -> None:
     near = LlamaDecoder(tiny, dtype).begin(prompt)
     assert (near - exact).norm() < 0.05 * exact.norm()
     assert not torch.equal(near, exact)
+
+
+def test_changed_weights_act_as_pefts_own_forward_pass(tiny: Path) -> None:
+    adapter = LowRankTuning(reference(tiny), None, rank=2, alpha=6.0, targets=None, seed=0)
+    draw = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in adapter.parameters():
+            parameter.copy_(0.1 * torch.randn(parameter.shape, generator=draw))
+        wanted = adapter.model(torch.tensor([tokens(30)])).logits[:, -1]
+    changed = LlamaDecoder(tiny, "float32", changes=adapter.state).begin(tokens(30))
+    torch.testing.assert_close(changed, wanted, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(changed, LlamaDecoder(tiny, "float32").begin(tokens(30)), atol=1e-2)
+
+
+def test_changes_of_another_model_are_refused(tiny: Path) -> None:
+    factors = {f"base_model.model.h.0.attn.lora_{half}.weight": torch.zeros(2, 2) for half in "AB"}
+    with pytest.raises(UsageError, match=r"h\.0\.attn"):
+        LlamaDecoder(tiny, "float32", changes=LowRank(factors, 2, 1.0))
+
+
+def test_reading_that_is_broken_off_leaves_no_wrong_prefix(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder, shared = LlamaDecoder(tiny, "float32"), tokens(CHUNK)
+    prompt = shared + tokens(CHUNK + 20, seed=1)
+    wanted, whole = decoder.begin(prompt), decoder._read_chunk
+
+    def broken(hidden: torch.Tensor, first: int) -> torch.Tensor:
+        if first > CHUNK:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return whole(hidden, first)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decoder, "_read_chunk", broken)
+        with pytest.raises(torch.OutOfMemoryError):
+            decoder.begin(shared + tokens(CHUNK + 20, seed=2))
+    assert torch.equal(decoder.begin(prompt), wanted)
+
+
+def test_the_memory_of_rows_is_that_of_one_prompt_and_their_own_keys_and_values(tiny: Path) -> None:
+    decoder = LlamaDecoder(tiny, "float32")
+    decoder.begin(tokens(20))
+    position = 2 * 3 * 2 * 8 * 4  # keys and values, layers, heads, width, bytes
+    assert decoder.key_value_bytes(3, 10) == (20 + 3 * 10) * position
 
 
 def test_only_plain_llamas_are_claimed(tiny: Path, tiny_gpt2: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from nasmith.lms.sampling import Reply, Text, sample
+from nasmith.lms.sampling import Reply, Stop, Text, sample
 
 
 class Letters:
@@ -19,8 +19,11 @@ class Letters:
 class Script:
     """A decoder whose next-token probabilities are a function of the text so far."""
 
-    def __init__(self, shares: Callable[[str], dict[str, float]]) -> None:
+    hidden_size = 1
+
+    def __init__(self, shares: Callable[[str], dict[str, float]], most: int = 1000) -> None:
         self.shares, self.rows, self.batches = shares, [""], []
+        self.most, self.begun = most, 0
 
     def logits(self) -> torch.Tensor:
         logits = torch.full((len(self.rows), 128), -torch.inf)
@@ -30,22 +33,29 @@ class Script:
         return logits
 
     def begin(self, tokens: Sequence[int], soft: Any = None) -> torch.Tensor:
-        self.rows = [""]
+        self.rows, self.begun = [""], self.begun + 1
         return self.logits()
 
     def step(self, origins: Sequence[int], tokens: Sequence[int]) -> torch.Tensor:
+        if len(tokens) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
         self.batches.append(len(tokens))
         self.rows = [self.rows[origin] + chr(token) for origin, token in zip(origins, tokens, strict=True)]
         return self.logits()
 
-    def forget(self) -> None: ...
+    def key_value_bytes(self, rows: int, length: int) -> int:
+        return rows * length
+
+    def forget(self) -> None:
+        self.rows = []
 
 
 def run(shares: Callable[[str], dict[str, float]], **changes: Any) -> tuple[list[Reply], list[int]]:
-    decoder = Script(shares)
-    options: dict[str, Any] = {"n": 8, "temperature": 1.0, "top_p": 1.0, "seed": 0, "max_tokens": 10, "stop": None, **changes}
+    decoder = Script(shares, changes.pop("most", 1000))
     text = Text(Letters(), [ord("p")], [ord("$")])
-    return sample(decoder, decoder.begin([]), text, **options), decoder.batches
+    stop = Stop(text, changes.pop("stop", None), changes.pop("stop_texts", ()))
+    options: dict[str, Any] = {"n": 8, "temperature": 1.0, "top_p": 1.0, "seed": 0, "max_tokens": 10, "stop": stop, **changes}
+    return sample(decoder, [], text, **options), decoder.batches
 
 
 def coin(said: str) -> dict[str, float]:
@@ -136,3 +146,88 @@ def test_the_text_of_a_reply_begins_where_the_prompt_ends() -> None:
 @pytest.mark.parametrize("n", [1, 5])
 def test_exactly_as_many_replies_come_as_were_asked_for(n: int) -> None:
     assert len(run(coin, n=n)[0]) == n
+
+
+def letters(said: str) -> dict[str, float]:
+    return {"a": 0.4, "b": 0.3, "c": 0.2, "$": 0.1}
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 7])
+def test_replies_that_do_not_fit_into_memory_are_sampled_in_parts_and_are_the_same(most: int) -> None:
+    whole, batches = run(letters, n=16)
+    parts, smaller = run(letters, n=16, most=most)
+    assert parts == whole
+    assert max(smaller) <= most < max(batches)
+
+
+def test_replies_that_ended_before_memory_was_exhausted_are_kept() -> None:
+    def shares(said: str) -> dict[str, float]:
+        return {"$": 0.5, "a": 0.25, "b": 0.25} if not said else letters(said)
+
+    decoder, text = Script(shares, most=2), Text(Letters(), [ord("p")], [ord("$")])
+    seen: list[str] = []
+    stop = Stop(text, lambda said: seen.append(said) or None)
+    options: dict[str, Any] = {"n": 16, "temperature": 1.0, "top_p": 1.0, "seed": 0, "max_tokens": 6}
+    replies = sample(decoder, [], text, stop=stop, **options)
+    early = sum(reply.text == "" for reply in replies)
+    assert early > 1 and seen.count("") == 1  # those that said nothing were one row, once
+    assert decoder.begun > 1
+
+
+def test_one_reply_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        run(letters, most=0)
+
+
+def test_another_error_of_the_device_is_not_taken_for_memory() -> None:
+    def shares(said: str) -> dict[str, float]:
+        if said:
+            raise RuntimeError("device-side assert")
+        return {"a": 1.0}
+
+    with pytest.raises(RuntimeError, match="device-side"):
+        run(shares)
+
+
+@pytest.mark.parametrize(("memory", "rows"), [(59, 5), (30, 3), (1, 1)])
+def test_a_limit_of_memory_is_kept_by_parts_and_gives_the_same(memory: int, rows: int) -> None:
+    whole, _ = run(letters, n=16)
+    parts, batches = run(letters, n=16, memory_bytes=memory)
+    assert parts == whole
+    assert max(batches) <= rows
+
+
+def test_a_reply_ends_before_the_first_of_the_stop_texts() -> None:
+    line = "one\n## two ```"
+    replies, _ = run(lambda said: {line[len(said)]: 1.0}, n=2, max_tokens=len(line), stop_texts=("```", "\n#", ""))
+    assert replies == [Reply("one", 5, "stop")] * 2
+
+
+@pytest.mark.parametrize("text", ["é", "x ", " "])
+def test_a_stop_text_is_found_where_no_token_shows_its_end(text: str) -> None:
+    class Bytes:
+        """A tokenizer of bytes that hides blanks at the edges of a lone token."""
+
+        def decode(self, tokens: Sequence[int]) -> str:
+            said = bytes(tokens).decode(errors="replace")
+            return said.strip() if len(tokens) == 1 else said
+
+    whole = Text(Bytes(), list(b"pppp"), [])
+    stop = Stop(whole, texts=[text])
+    token = text.encode()[-1]
+    assert stop.may_be(token) and stop(f"ab{text}c") == 2
+    assert stop("ab") is None
+
+
+def test_tokens_that_end_no_stop_text_are_not_looked_at() -> None:
+    text = Text(Letters(), [], [])
+    assert not Stop(text).may_be(ord(")")) and not Stop(text, texts=["```"]).may_be(ord("a"))
+    assert Stop(text, lambda said: None).may_be(ord(")")) and Stop(text, texts=["```"]).may_be(ord("`"))
+
+
+def test_a_program_that_ends_before_a_stop_text_ends_the_reply() -> None:
+    line = "f()\nmore\n##"
+    replies, _ = run(
+        lambda said: {line[len(said)]: 1.0}, n=1, max_tokens=11, stop=lambda s: 3 if "\n" in s else None, stop_texts=("##",)
+    )
+    assert replies == [Reply("f()", 4, "stop")]

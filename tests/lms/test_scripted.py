@@ -7,7 +7,7 @@ import pytest
 
 from nasmith.errors import ConfigError
 from nasmith.lms.scripted import Scripted
-from nasmith.types import Request
+from nasmith.types import Message, Request
 
 
 def texts(lm: Scripted, **options: int) -> list[str]:
@@ -30,6 +30,32 @@ def test_stop_cuts_and_tokens_are_counted_once() -> None:
     completions = Scripted(["one) two"]).complete(Request("a prompt", n=2, stop=lambda said: said.index(")") + 1))
     assert [completion.text for completion in completions] == ["one)", "one)"]
     assert [completion.tokens_in for completion in completions] == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("stop", "stop_texts", "text"),
+    [
+        (None, (), "a b c d"),
+        (None, ("c", "b"), "a "),
+        (None, ("x",), "a b c d"),
+        (5, ("c",), "a b "),
+        (1, ("c",), "a"),
+        (None, ("a",), ""),
+    ],
+)
+def test_a_reply_ends_before_the_first_text_that_nothing_useful_follows(
+    stop: int | None, stop_texts: tuple[str, ...], text: str
+) -> None:
+    request = Request("a prompt", stop=lambda said: stop, stop_texts=stop_texts)
+    assert Scripted(["a b c d"]).complete(request)[0].text == text
+
+
+def test_messages_are_answered_as_a_prompt_is() -> None:
+    request = Request("user: hello", n=2, messages=(Message("user", "hello"),))
+    completions = Scripted(["a", "b"]).complete(request)
+    assert {completion.text for completion in completions} == {"a", "b"}
+    assert [completion.tokens_in for completion in completions] == [2, 0]
+    assert all(completion.prompt == "user: hello" for completion in completions)
 
 
 def test_replies_come_from_json_or_from_text(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nasmith import registry
 from nasmith.errors import MissingDependencyError
 from nasmith.lms import gguf_weights
 from nasmith.lms.huggingface import HuggingFace
@@ -66,6 +67,12 @@ def test_every_option_of_any_model_is_one_here_and_is_kept() -> None:
         "dtype": "float32",
         "device": "cuda",
         "threads": 3,
+        "chat": True,
+        "memory_mb": 50,
+        "adapter": "lora",
+        "lora_rank": 4,
+        "lora_alpha": 2.0,
+        "lora_targets": ("q_proj",),
         "virtual_tokens": 5,
         "tuning_epochs": 2,
         "tuning_batch": 9,
@@ -77,6 +84,19 @@ def test_every_option_of_any_model_is_one_here_and_is_kept() -> None:
     assert set(inspect.signature(SmolLM2).parameters) == {*changed, "auto_install"}
     made = SmolLM2(**changed)
     assert {option: getattr(made, option) for option in changed} == changed
+
+
+def test_what_suits_it_is_its_own() -> None:
+    made = SmolLM2()
+    assert made.operators == {"crossover": 1.0, "infill": 3.0} and made.device == "cpu" and not made.traits.chat
+    assert [made.learning_rate, SmolLM2(adapter="lora").learning_rate] == [0.03, 0.001]
+    assert registry.create("lms", "smollm2", {"tuning_epochs": "3", "operators": None}).tuning_epochs == 3
+
+
+def test_its_docstring_explains_every_option() -> None:
+    for component in (HuggingFace, SmolLM2):
+        explained = inspect.getdoc(component) or ""
+        assert all(f"\n    {option}: " in explained for option in inspect.signature(component).parameters)
 
 
 @pytest.mark.lm

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nasmith.report.wording import clip, containment, counts, duration, metrics, number, plural, with_spread, words
+from nasmith.report.wording import clip, containment, counts, dollars, duration, metrics, number, plural, with_spread, words
 from nasmith.types import Objective, Status
 
 
@@ -25,6 +25,14 @@ def test_numbers_read_well(value: float, text: str) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (42.4, "0:42"), (723, "12:03"), (3723, "1:02:03"), (-1, "0:00")])
 def test_durations_read_like_a_clock(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "$0.00"), (1234.5, "$1,234.50"), (0.5, "$0.500"), (0.01234, "$0.0123"), (2e-5, "$0.0000200"), (1e-9, "<$0.000001")],
+)
+def test_small_sums_of_money_keep_their_digits(value: float, text: str) -> None:
+    assert dollars(value) == text
 
 
 def test_plurals_know_the_irregular_ones() -> None:

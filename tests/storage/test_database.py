@@ -122,29 +122,26 @@ def test_a_newer_database_says_which_version_wrote_it(path, read_only):
     assert path.read_bytes() == before
 
 
-def test_an_older_database_is_upgraded_when_it_is_opened_for_writing(tmp_path, monkeypatch):
-    path = tmp_path / "old.db"
-    monkeypatch.setattr("nasmith.storage.database.HEAD", "0002")  # as if this version had one migration more
-    monkeypatch.setattr("nasmith.storage.database._create", lambda connection: _stamp(connection, "0001"))
-    Database(path).close()
-    database = Database(path)
-    _add(database, "first")
-    upgraded: list[sa.Connection] = []
-    monkeypatch.setattr("nasmith.storage.database.upgrade", upgraded.append)
+def test_an_older_database_is_upgraded_when_it_is_opened_for_writing(old_database):
+    database = Database(old_database)
+
+    assert _texts(database) == ["a prompt"]
+    _add(database, "b prompt")
     database.close()
+    with sqlite3.connect(old_database) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(schema.HEAD,)]
+    connection.close()
+    reader = Database(old_database, read_only=True)
+    assert _texts(reader) == ["a prompt", "b prompt"]
+    reader.close()
 
-    with pytest.raises(StorageError, match="older schema 0001"):
-        _texts(Database(path, read_only=True))
-    assert upgraded == []
-    assert _texts(database) == ["first"]
-    assert len(upgraded) == 1
-    database.close()
 
+def test_a_reader_of_an_older_database_says_what_upgrades_it_and_writes_nothing(old_database):
+    before = old_database.read_bytes()
 
-def _stamp(connection: sa.Connection, revision: str) -> None:
-    schema.metadata.create_all(connection)
-    schema.alembic_version.create(connection)
-    connection.execute(sa.insert(schema.alembic_version).values(version_num=revision))
+    with pytest.raises(StorageError, match="older schema 0001; any command that writes upgrades it"):
+        _texts(Database(old_database, read_only=True))
+    assert old_database.read_bytes() == before
 
 
 def test_a_lock_of_another_program_is_named_before_anything_is_written(path):

@@ -20,6 +20,24 @@ def test_what_is_kept_comes_back_in_order(tmp_path: Path) -> None:
     assert rescue.path.stat().st_size == size  # written over what was reserved
 
 
+def test_what_a_reply_had_in_the_cache_and_why_there_is_none_is_kept(tmp_path: Path) -> None:
+    rescue = Rescue(tmp_path)
+    rescue.reserve()
+    replies = [Completion("p", "", "paid", 10, 0, finish="failed", tokens_cached=8, message="no key \ud800\0")]
+    assert rescue.keep(3, 0, replies)
+    assert rescue.kept() == [(3, 0, replies)]
+
+
+def test_replies_that_an_older_version_kept_are_read(tmp_path: Path) -> None:
+    line = (
+        b'[3, 4, [{"prompt": "p", "text": "t", "model": "paid", "tokens_in": 10, "tokens_out": 5, "cost": 0.25, '
+        b'"seconds": 1.5, "finish": "length"}]]\n'
+    )
+    rescue = Rescue(tmp_path)
+    rescue.path.write_bytes(line + bytes(100))
+    assert rescue.kept() == [(3, 4, [Completion("p", "t", "paid", 10, 5, 0.25, 1.5, "length")])]
+
+
 def test_more_than_was_reserved_is_kept_where_there_is_room(tmp_path: Path) -> None:
     rescue = Rescue(tmp_path)
     rescue.reserve()

@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from nasmith.errors import ConfigError, RunBusyError, StorageError, StorageWarning, UnknownNameError
 from nasmith.protocols import Storage
 from nasmith.storage.sql import Sql
-from nasmith.types import Brief, Candidate, Completion, Evaluation, Run, Sampling, Status, Tune, Tuning
+from nasmith.types import Brief, Call, Candidate, Completion, Evaluation, Run, Sampling, Status, Tune, Tuning
 
 RUN = Run("otter", {"seed": 3, "strategy": {"rounds": 2}}, "0.1.0", {"python": "3.11"}, "2026-01-01T10:00:00+00:00")
 BRIEF = Brief("infill", (3, 1), ({"params": "5210"}, {"params": "91082"}), {"params": "4700"}, Sampling(8, 0.4, 7), 1)
 TUNE = Tune(0, (5, 9), 11)
+CALL = Call("gpt-x", "refused", "as an answer came: no", "I cannot", 3, 8, 220, 12, 200, 0.0125, 1.5)
 POSTGRES = os.environ.get("NASMITH_TEST_POSTGRES", "")
 
 
@@ -127,6 +128,8 @@ class TestContract:
             lambda s: s.add_completions("oter", 0, 0, [_reply("x")]),
             lambda s: s.completions("oter"),
             lambda s: s.completions("oter", 3),
+            lambda s: s.add_call("oter", CALL),
+            lambda s: s.calls("oter"),
             lambda s: s.add_candidates("oter", [Candidate(1, "x")]),
             lambda s: s.candidates("oter"),
             lambda s: s.add_evaluation("oter", Evaluation(1, Status.OK)),
@@ -179,6 +182,31 @@ class TestContract:
         with pytest.raises(StorageError, match="a reply of step 0"):
             storage.add_completions("otter", 0, 0, [_reply("b"), _reply("c")])
         assert storage.completions("otter") == {(0, 1): _reply("a")}
+
+    def test_a_reply_that_could_not_be_had_keeps_its_reason(self, storage):
+        reply = Completion("p", "", "gpt-x", 220, 0, 0.25, 1.1, "failed", 180, "nobody answers at \x00 \ud800")
+        storage.add_completions("otter", 0, 0, [reply])
+
+        assert storage.completions("otter") == {(0, 0): reply}
+
+    def test_a_wish_says_which_member_of_an_ensemble_is_asked(self, storage):
+        storage.add_asked("otter", 0, 4, replace(BRIEF, model="gpt-x"))
+
+        assert storage.asked("otter") == [(4, replace(BRIEF, model="gpt-x"))]
+
+    def test_calls_come_back_in_the_order_in_which_they_were_added(self, storage):
+        added = [CALL, Call("a", "checked"), Call("gpt-x", "timeout", step=0), CALL]  # the same may happen twice
+        for call in added:
+            storage.add_call("otter", call)
+
+        assert storage.calls("otter") == added
+
+    @pytest.mark.parametrize("text", ["nul \x00 inside", "half \ud800 pair", "\x01\\x00", "x" * 10_000, "漢字 😀\r\n"])
+    def test_the_text_of_a_call_is_exact(self, storage, text):
+        call = replace(CALL, text=text, message=text, model=text)
+        storage.add_call("otter", call)
+
+        assert storage.calls("otter") == [call]
 
     def test_candidates_come_back_in_order_of_id(self, storage):
         children = [Candidate(3, "c", (1, 2), "infill", "h3", 0, 0, 0), Candidate(2, "b", (), "crossover", "h2", 0, 1, 0)]
@@ -236,12 +264,14 @@ class TestContract:
         for name in ("otter", "badger"):
             storage.add_asked(name, 0, 0, BRIEF)
             storage.add_completions(name, 0, 0, [_reply(name)])
+            storage.add_call(name, replace(CALL, text=name))
             storage.add_candidates(name, [Candidate(1, name)])
             storage.add_evaluation(name, Evaluation(1, Status.FAILED, message=name))
             storage.add_tuning(name, 1, Tuning(0, 1, message=name))
 
         assert storage.asked("badger") == [(0, BRIEF)]
         assert storage.completions("badger") == {(0, 0): _reply("badger")}
+        assert storage.calls("badger") == [replace(CALL, text="badger")]
         assert storage.candidates("badger") == [Candidate(1, "badger")]
         assert storage.evaluations("badger") == [Evaluation(1, Status.FAILED, message="badger")]
         assert storage.tunings("badger") == {1: Tuning(0, 1, message="badger")}
@@ -306,10 +336,25 @@ facts = st.dictionaries(text, text, max_size=3)
 ids = st.lists(count, max_size=4).map(tuple)
 
 briefs = st.builds(
-    Brief, text, ids, st.lists(facts, max_size=3).map(tuple), facts, st.builds(Sampling, count, real, count), small
+    Brief, text, ids, st.lists(facts, max_size=3).map(tuple), facts, st.builds(Sampling, count, real, count), small, text
 )
 tunes = st.builds(Tune, small, ids, count)
-completions = st.builds(Completion, anything, anything, anything, count, count, real, real, st.sampled_from(["stop", "length"]))
+finishes = st.sampled_from(["stop", "length", "failed"])
+completions = st.builds(Completion, anything, anything, anything, count, count, real, real, finishes, count, anything)
+calls = st.builds(
+    Call,
+    anything,
+    st.sampled_from(["checked", "refused", "connection"]),
+    anything,
+    anything,
+    small,
+    count,
+    count,
+    count,
+    count,
+    real,
+    real,
+)
 candidates = st.builds(Candidate, st.just(1), anything, ids, anything, anything, small, small, small, anything)
 evaluations = st.builds(
     Evaluation,
@@ -335,18 +380,20 @@ def shared() -> Iterator[Sql]:
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
-@given(st.one_of(briefs, tunes), completions, candidates, evaluations, tunings)
-def test_records_come_back_as_they_went_in(shared, action, completion, candidate, evaluation, tuning):
+@given(st.one_of(briefs, tunes), completions, calls, candidates, evaluations, tunings)
+def test_records_come_back_as_they_went_in(shared, action, completion, call, candidate, evaluation, tuning):
     storage, run = shared, f"run-{len(shared.runs())}"
     storage.add_run(replace(RUN, name=run))
     storage.add_asked(run, 0, 0, action)
     storage.add_completions(run, 0, 0, [completion])
+    storage.add_call(run, call)
     storage.add_candidates(run, [candidate])
     storage.add_evaluation(run, evaluation)
     storage.add_tuning(run, 0, tuning)
 
     assert storage.asked(run) == [(0, action)]
     assert storage.completions(run) == {(0, 0): completion}
+    assert storage.calls(run) == [call]
     assert storage.candidates(run) == [candidate]
     assert storage.evaluations(run) == [evaluation]
     assert storage.tunings(run) == {0: tuning}
@@ -362,6 +409,31 @@ def test_all_is_there_after_closing_and_opening(tmp_path):
     assert again.runs() == [RUN]
     assert again.candidates("otter") == [Candidate(1, "a")]
     again.close()
+
+
+def test_records_of_an_older_version_are_read_with_the_defaults_of_what_it_did_not_know(old_database):
+    storage = Sql(old_database)
+    with storage.claim("otter"):  # as resuming does: a database is upgraded when it is opened for writing
+        replies = storage.completions("otter")
+        (told, brief), *_ = storage.asked("otter")
+
+    assert replies == {(0, i): Completion("a prompt", f"reply {i}", "smollm2", 220, 130, 0.25, 1.1, "length") for i in (0, 1)}
+    assert (replies[0, 0].tokens_cached, replies[0, 0].message) == (0, "")
+    assert (told, brief) == (
+        1,
+        Brief("infill", (1,), ({"params": "5210"},), {"params": "4700"}, Sampling(2, 0.4, 7), model=""),
+    )
+    assert storage.calls("otter") == []
+    storage.add_call("otter", CALL)
+    storage.close()
+    reader = Sql(old_database, read_only=True)
+    assert reader.calls("otter") == [CALL]
+    reader.close()
+
+
+def test_a_reader_of_an_older_database_says_what_to_do(old_database):
+    with pytest.raises(StorageError, match="any command that writes upgrades it"):
+        Sql(old_database, read_only=True).runs()
 
 
 def test_a_prompt_is_stored_once(tmp_path):
@@ -477,9 +549,11 @@ def test_secrets_stay_out_of_messages(tmp_path, monkeypatch):
     storage.add_candidates("otter", [Candidate(1, "x")])
     storage.add_evaluation("otter", Evaluation(1, Status.FAILED, message="no swordfish-swordfish here"))
     storage.add_tuning("otter", 0, Tuning(0, 0, message="swordfish-swordfish"))
+    storage.add_call("otter", replace(CALL, message="key swordfish-swordfish", text="swordfish-swordfish!"))
 
     assert storage.evaluations("otter")[0].message == "no [LC_SECRET] here"
     assert storage.tunings("otter")[0].message == "[LC_SECRET]"
+    assert [(call.message, call.text) for call in storage.calls("otter")] == [("key [LC_SECRET]", "[LC_SECRET]!")]
     storage.close()
 
 
@@ -489,7 +563,7 @@ def test_replies_that_the_database_cannot_take_are_stored_at_the_next_claim(tmp_
     storage = Sql(path, timeout_seconds=0)
     storage.add_run(RUN)
     other = sqlite3.connect(path, isolation_level=None)
-    replies = [_reply("x" * 100_000), _reply("paid for")]
+    replies = [_reply("x" * 100_000), replace(_reply("paid for"), tokens_cached=200, message="ü\ud800")]
     with storage.claim("otter"):
         if fault == "locked":
             other.execute("BEGIN IMMEDIATE")

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nasmith.cli.tracker import Tracker
-from nasmith.events import Asked, Evaluated, Event, Finished, Started, Stopping, Tuned, TuningProgress, Verifying
+from nasmith.events import Asked, Called, Evaluated, Event, Finished, Started, Stopping, Tuned, TuningProgress, Verifying
 from nasmith.report.wording import containment, counts, duration, metrics, number, plural
 from nasmith.types import Objective, Status, Tune, Tuning
 
@@ -186,11 +186,17 @@ def _evaluated(event: Evaluated, objectives: Sequence[Objective]) -> str:
     return text if event.fitness is None else f"{text}, fitness {number(event.fitness)}"
 
 
+def _faults(tracker: Tracker) -> str:
+    return ", ".join(f"{count} {outcome}" for outcome, count in tracker.faults.items() if count)
+
+
 def _totals(tracker: Tracker) -> str:
     planned = f" of {tracker.planned:,}" if tracker.planned else ""
     left = tracker.left_seconds
     tail = "" if left is None else f"; about {duration(left)} left"
-    return f"{tracker.children:,}{planned} children ({counts(tracker.statuses)}){tail}"
+    spent = f"; ${tracker.usd:.4f}" if tracker.usd else ""
+    faults = f"; language model: {_faults(tracker)}" if tracker.faults.total() else ""
+    return f"{tracker.children:,}{planned} children ({counts(tracker.statuses)}){spent}{faults}{tail}"
 
 
 def _tuning(tuning: Tuning) -> str:
@@ -212,6 +218,8 @@ def _log_line(event: Event, tracker: Tracker, objectives: Sequence[Objective], *
         return Text.assemble(*name, _evaluated(event, objectives))
     if isinstance(event, Evaluated) and event.evaluation.status is Status.ERROR and not event.replayed:
         return Text(f"error in #{event.candidate.id}: {event.evaluation.message}", "red")
+    if isinstance(event, Called) and tracker.faults[event.call.outcome] == 1:  # later ones are counted
+        return Text(f"language model, {event.call.outcome}: {event.call.message}", "yellow")
     if isinstance(event, Tuned) and not event.replayed:
         return Text(_tuning(event.tuning), "default" if event.tuning.accepted else "yellow")
     if isinstance(event, Stopping):
@@ -275,7 +283,10 @@ def panel(tracker: Tracker, objectives: Sequence[Objective]) -> Panel:
     )
     speed = f"{tracker.tokens_per_second:,.0f} tokens/s · " if tracker.tokens_per_second else ""
     speed = f"{speed}{tracker.tokens:,} tokens" if tracker.tokens else "no reply yet"
-    grid.add_row("LM", Group(Text(tracker.doing, overflow="ellipsis", no_wrap=True), Text(speed, "dim")))
+    spent = Text(speed + (f" · ${tracker.usd:.4f}" if tracker.usd else ""), "dim")
+    if tracker.faults.total():
+        spent.append(f" · {_faults(tracker)}", "yellow")
+    grid.add_row("LM", Group(Text(tracker.doing, overflow="ellipsis", no_wrap=True), spent))
     if tracker.tuning is not None:
         step = f"{tracker.tuning.done} of {plural(tracker.tuning.total, 'step')}"
         grid.add_row("Tuning", _bar(tracker.tuning.done, tracker.tuning.total, step))

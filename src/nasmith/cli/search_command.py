@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,15 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasmith.cli.console import FLAG, JsonFlag, RunName, StoragePath, console, opened, print_json, run_name
-from nasmith.errors import RunStoppedError, StorageError
+from nasmith.errors import RunStoppedError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from nasmith.api import Result
     from nasmith.config import RunConfig
     from nasmith.events import Observer
     from nasmith.protocols import Task
+    from nasmith.spending import Estimate
 
 __all__ = ["add_to"]
+
+_REPLAY = "replay:"
 
 
 def _option(panel: str, help: str, *names: str, **more: Any) -> Any:
@@ -31,7 +35,14 @@ _where = partial(_option, "Where and how")
 
 _Task = Annotated[str | None, typer.Argument(help="What to search for: see [bold]nasmith tasks[/].", show_default=False)]
 _Strategy = Annotated[str | None, _what("Who decides what to try. [dim]Default: evoprompting[/]", "--strategy")]
-_Lm = Annotated[str | None, _what("Who proposes. [dim]Default: smollm2, inside this process[/]", "--lm")]
+_Lm = Annotated[
+    list[str] | None,
+    _what(
+        "Who proposes, such as openai/MODEL, local/MODEL@URL, replay:RUN; several make an ensemble. "
+        "[dim]Default: smollm2, inside this process[/]",
+        "--lm",
+    ),
+]
 _Config = Annotated[Path | None, _what("A YAML file with the configuration.", "--config")]
 _Settings = Annotated[list[str] | None, _what("Any other option; may be repeated.", "--set", metavar="KEY=VALUE")]
 _Rounds = Annotated[int | None, _size("Rounds of the strategy.", "--rounds")]
@@ -40,6 +51,9 @@ _Samples = Annotated[int | None, _size("Children from a prompt.", "--samples")]
 _Steps = Annotated[int | None, _size("Training steps of a child.", "--steps")]
 _Evaluations = Annotated[int | None, _size("End after so many children.", "--budget-evaluations")]
 _Minutes = Annotated[float | None, _size("End the search after so many minutes; verification follows.", "--budget-minutes")]
+_Tokens = Annotated[int | None, _size("End when the language model has used so many tokens.", "--budget-tokens")]
+_Usd = Annotated[float | None, _size("End when the language model has cost so many US dollars.", "--budget-usd")]
+_Yes = Annotated[bool, _size("Do not ask before a search that costs money.", "--yes", "-y", metavar=FLAG)]
 _Seed = Annotated[int | None, _where("The same seed gives the same search. [dim]Default: 0[/]", "--seed")]
 _Workers = Annotated[int | None, _where("Children trained at a time.", "--workers")]
 _Executor = Annotated[str | None, _where("Where children are trained. [dim]Default: processes[/]", "--executor")]
@@ -68,6 +82,9 @@ def search(
     steps: _Steps = None,
     evaluations: _Evaluations = None,
     minutes: _Minutes = None,
+    tokens: _Tokens = None,
+    usd: _Usd = None,
+    yes: _Yes = False,
     seed: _Seed = None,
     workers: _Workers = None,
     executor: _Executor = None,
@@ -92,20 +109,41 @@ def search(
         "executor.sandbox": sandbox,
         "budget.evaluations": evaluations,
         "budget.minutes": minutes,
+        "budget.tokens": tokens,
+        "budget.usd": usd,
     }
     chosen = resolve(
-        task=task, lm=lm, strategy=strategy, executor=executor, seed=seed, settings=settings or (), file=config, flags=flags
+        task=task,
+        lm=lm or None,
+        strategy=strategy,
+        executor=executor,
+        seed=seed,
+        settings=settings or (),
+        file=config,
+        flags=flags,
+        base=_recorded(lm or (), storage),
     )
-    _begin(chosen, storage, name, as_json=json, quiet=quiet)
+    _begin(chosen, storage, name, as_json=json, quiet=quiet, yes=yes)
 
 
-def _begin(chosen: RunConfig, storage: str | None, name: str | None, *, as_json: bool, quiet: bool) -> None:
+def _recorded(lms: Sequence[str], storage: str | None) -> Mapping[str, Any]:
+    """Return the configuration of the run that `--lm replay:RUN` plays again; it holds where nothing else is said."""
+    if len(lms) != 1 or not lms[0].startswith(_REPLAY):
+        return {}
+    with opened(storage) as read:
+        return read.run(run_name(read, lms[0].removeprefix(_REPLAY))).config
+
+
+def _begin(chosen: RunConfig, storage: str | None, name: str | None, *, as_json: bool, quiet: bool, yes: bool) -> None:
     from nasmith import api, registry
 
     made = {
         part: registry.create(kind, chosen.component(part).name, chosen.component(part).options)
         for part, kind in registry.PARTS.items()
     }
+
+    if not yes:
+        _ask_about_money(api.estimate(made["task"], made["lm"], made["strategy"], chosen.budget), made["lm"].name, chosen)
 
     def run(observer: Observer) -> Result:
         return api.search(
@@ -115,10 +153,35 @@ def _begin(chosen: RunConfig, storage: str | None, name: str | None, *, as_json:
             seed=chosen.seed,
             budget=chosen.budget,
             verify=chosen.verify,
+            choice=chosen.choice,
+            templates=chosen.templates,
             observers=[observer],
         )
 
     _follow(run, made["task"], chosen, as_json=as_json, quiet=quiet, storage=storage)
+
+
+def _ask_about_money(estimate: Estimate | None, lm: str, chosen: RunConfig) -> None:
+    """Show what a search will cost, and go on only with a yes.
+
+    Raises:
+        UsageError: Nobody is there to be asked.
+    """
+    if estimate is None:
+        return
+    price = "for a price that nasmith does not know" if estimate.usd is None else f"for about ${estimate.usd:,.2f}"
+    limits = [f"${chosen.budget.usd:,.2f}"] if chosen.budget.usd is not None else []
+    limits += [f"{chosen.budget.tokens:,} tokens"] if chosen.budget.tokens is not None else []
+    console(stderr=True).print(
+        f"This search asks {lm} for up to {estimate.replies:,} programs: about {estimate.tokens_in:,} tokens in and "
+        f"{estimate.tokens_out:,} out {price}, several times that with a model that thinks first. "
+        + (f"It ends at {' or '.join(limits)}." if limits else "It has no limit: --budget-usd and --budget-tokens set one."),
+        markup=False,
+    )
+    if not sys.stdin.isatty():
+        raise UsageError("this search costs money, and nobody is there to be asked. Say --yes to begin it.")
+    if not typer.confirm("Begin?", err=True):
+        raise typer.Exit(0)
 
 
 def resume(run: RunName = None, storage: StoragePath = None, json: JsonFlag = False, quiet: _Quiet = False) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasmith.cli.console import JsonFlag, RunName, StoragePath, console, opened, print_json, records_of
-from nasmith.errors import UnknownNameError
+from nasmith.cli.console import FLAG, JsonFlag, RunName, StoragePath, console, opened, print_json, records_of
+from nasmith.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,15 +71,22 @@ def _print_runs(rows: list[tuple[Any, int, float | None]]) -> None:
 def show(
     run: RunName = None,
     candidate: Annotated[int | None, typer.Argument(help="Number of a candidate, for its story.", show_default=False)] = None,
+    cost: Annotated[
+        bool, typer.Option("--cost", metavar=FLAG, help="What its language model cost, by model, operator and outcome.")
+    ] = False,
     storage: StoragePath = None,
     json: JsonFlag = False,
 ) -> None:
     """Show a run; or a candidate: lineage, prompt, reply, source, changes against its parents, evaluations."""
     from nasmith.cli.summary import summary
 
+    if cost and candidate is not None:
+        raise UsageError(f"--cost is about a whole run: leave out the candidate {candidate}, or --cost.")
     with opened(storage) as opened_storage:
         records, task = records_of(opened_storage, run)
-        if candidate is not None:
+        if cost:
+            _show_cost(records, json=json)
+        elif candidate is not None:
             item = candidate_of(records, candidate)
             if json:
                 print_json(_candidate_json(records, item))
@@ -89,6 +96,17 @@ def show(
             print_json(summary(opened_storage, records.run.name, task))
         else:
             _print_run(console(), records, task)
+
+
+def _show_cost(records: Records, *, json: bool) -> None:
+    from nasmith.cli.cost_table import costs_json, print_costs
+    from nasmith.costs import costs
+
+    rows = costs(records)
+    if json:
+        print_json(costs_json(rows))
+    else:
+        print_costs(console(), records.run.name, rows)
 
 
 def candidate_of(records: Records, number: int) -> Candidate:
@@ -132,7 +150,7 @@ def _print_run(screen: Console, records: Records, task: Task) -> None:
     from nasmith.report.wording import plural
 
     run, config = records.run, records.run.config
-    total = analysis.totals(records.completions.values())
+    total = analysis.totals(records.completions.values(), records.calls)
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="cyan")
     facts.add_row(

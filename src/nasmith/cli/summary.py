@@ -16,7 +16,7 @@ from nasmith.cli.progress import STATUS_STYLES
 from nasmith.population import top
 from nasmith.protocols import Storage, Task
 from nasmith.redaction import without_password
-from nasmith.report.wording import duration, number, plural, with_spread, words
+from nasmith.report.wording import dollars, duration, number, plural, with_spread, words
 from nasmith.types import Objective, Status
 
 __all__ = ["counts_table", "leaders_table", "print_summary", "seconds_between", "storage_flag", "summary", "verified_table"]
@@ -41,7 +41,7 @@ def summary(storage: Storage, name: str, task: Task) -> dict[str, Any]:
         "config": records.run.config,
         "statuses": analysis.count_by_status(records),
         "operators": analysis.count_by_operator(records),
-        "lm": asdict(analysis.totals(records.completions.values())),
+        "lm": asdict(analysis.totals(records.completions.values(), records.calls)),
         "tunings": [asdict(tuning) for tuning in records.tunings.values()],
         "best": [_scored_json(item) for item in top(children, _SHOWN)],
         "seeds": [_scored_json(item) for item in scored if item.candidate.operator == "seed"],
@@ -89,10 +89,10 @@ def print_summary(screen: Console, storage: Storage, name: str, task: Task, wher
     else:
         text = "No child could be trained. See why with the command below." if made else "No child was made yet."
         screen.print(text, style="yellow")
-    total = analysis.totals(records.completions.values())
+    total = analysis.totals(records.completions.values(), records.calls)
     screen.print(
         f"{plural(made, 'child')}, {plural(total.completions, 'reply')} with {total.tokens_out:,} tokens"
-        + (f", ${total.cost:.2f}" if total.cost else "")
+        + (f", {dollars(total.cost)}" if total.cost else "")
     )
     flag = storage_flag(where)
     screen.print()

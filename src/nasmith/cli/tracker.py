@@ -9,6 +9,7 @@ from time import monotonic
 
 from nasmith.events import (
     Asked,
+    Called,
     Evaluated,
     Event,
     Finished,
@@ -40,6 +41,8 @@ class Tracker:
         best: The fittest child so far.
         best_seed: The fittest seed.
         doing: What the language model does now, in words.
+        usd: What it has cost, faults included.
+        faults: Exchanges with it that gave no completion, by outcome; the check at the start is none.
     """
 
     limit_seconds: float | None = None
@@ -66,6 +69,8 @@ class Tracker:
     verified: int = 0
     pending: dict[int, tuple[str, int]] = field(default_factory=dict)
     doing: str = "loading"
+    usd: float = 0.0
+    faults: Counter[str] = field(default_factory=Counter)
     stopping: bool = False
     finished: Finished | None = None
 
@@ -78,7 +83,11 @@ class Tracker:
             self._note_asked(event)
         elif isinstance(event, Replied):
             self.tokens += sum(item.tokens_out for item in event.completions)
+            self.usd += sum(item.cost for item in event.completions)
             self.lm_seconds += sum(item.seconds for item in event.completions)
+        elif isinstance(event, Called):
+            self.usd += event.call.cost
+            self.faults[event.call.outcome] += event.call.outcome != "checked"
         elif isinstance(event, Proposed):
             self._note_proposed(event)
         elif isinstance(event, Submitted):

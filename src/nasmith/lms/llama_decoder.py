@@ -1,7 +1,8 @@
 """Decodes Llama-like models for many continuations of one prompt, quicker than a general forward pass can.
 
 The prompt's keys and values exist once, whatever the number of continuations; theirs lie in one block that only holds the rows
-still alive. The projections that share an input are one matrix product, and the weights are packed for the processor.
+still alive. The projections that share an input are one matrix product, and the weights are packed for the processor; learned
+changes of them are added before.
 Activations are float32 throughout; the weights are float16 (packed by FBGEMM), bfloat16 or float32.
 """
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nasmith.lms import packed
+from nasmith.lms.lora import LowRank
 
 __all__ = ["LlamaDecoder", "can_decode"]
 
@@ -45,21 +47,26 @@ class LlamaDecoder:
         folder: Holds `config.json` and the weights as safetensors.
         dtype: "float16", "bfloat16" or "float32": the weights' type.
         device: Where it computes.
+        changes: Learned changes of the weights.
+
+    Raises:
+        UsageError: The changes were made for another model.
     """
 
-    def __init__(self, folder: Path, dtype: str, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, dtype: str, device: str = "cpu", changes: LowRank | None = None) -> None:
         config = json.loads((folder / "config.json").read_text())
         self.device = torch.device(device)
         self.heads: int = config["num_attention_heads"]
         self.groups: int = config.get("num_key_value_heads") or self.heads
         self.width: int = config.get("head_dim") or config["hidden_size"] // self.heads
         self.layers: int = config["num_hidden_layers"]
+        self.hidden_size: int = config["hidden_size"]
         self.epsilon: float = config["rms_norm_eps"]
         rope = config.get("rope_parameters") or {}
         theta = float(rope.get("rope_theta", config.get("rope_theta", 10000.0)))
         exponents = torch.arange(0, self.width, 2, dtype=torch.float32, device=self.device) / self.width
         self._frequencies = theta**-exponents
-        self._load(_read_weights(folder), dtype, bool(config.get("tie_word_embeddings")))
+        self._load(_read_weights(folder, changes), dtype, bool(config.get("tie_word_embeddings")))
         self._prefix: list[Any] = []
         self._soft: Tensor | None = None  # kept alive, since the prefix knows it by its id
         self._prefix_keys = self._prefix_values = torch.empty(0)
@@ -79,6 +86,8 @@ class LlamaDecoder:
         kept = _common(self._prefix, identity)
         # At least one chunk is computed again, since its last hidden state gives the logits.
         start = min(kept, len(identity) - 1) // CHUNK * CHUNK
+        self._prefix = identity[:start]  # what is sure, should this end in the middle
+        self._keys = self._values = torch.empty(0)
         self._reserve(len(identity), start)
         embedded = F.embedding(torch.tensor(list(tokens), device=self.device), self._embeddings).float()
         if soft is not None:
@@ -120,6 +129,10 @@ class LlamaDecoder:
             hidden = hidden + output(seen.transpose(0, 1).reshape(rows, -1))
             hidden = hidden + self._feed_forward(self._norm(hidden, norm2), expand, contract)
         return self._head(self._norm(hidden, self._final))
+
+    def key_value_bytes(self, rows: int, length: int) -> int:
+        """Return what the prompt that was read and `rows` continuations of `length` tokens take in memory, in bytes."""
+        return 2 * 4 * self.layers * self.groups * self.width * (len(self._prefix) + rows * length)
 
     def forget(self) -> None:
         """Free the memory of the prompt and its continuations."""
@@ -223,12 +236,16 @@ class LlamaDecoder:
             self._grown += BLOCK
 
 
-def _read_weights(folder: Path) -> dict[str, Tensor]:
+def _read_weights(folder: Path, changes: LowRank | None) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     weights: dict[str, Tensor] = {}
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted(folder.glob("model*.safetensors")):
         weights |= load_file(path)
+    if changes is not None:
+        changes.check(name.removesuffix(".weight") for name in weights)
+        for module in changes.modules:
+            weights[f"{module}.weight"] = changes.added(module, weights[f"{module}.weight"])
     return weights
 
 

@@ -17,7 +17,7 @@ SEPARATOR = "\n---\n"
 
 
 class Scripted:
-    """Gives replies from a list, each time the same ones to the same request.
+    """Gives replies from a list, each time the same ones to the same request, to a prompt and to messages alike.
 
     Where a request begins in the list depends on its seed alone, so that a resumed run gets the replies that it would have had.
 
@@ -28,6 +28,8 @@ class Scripted:
         temperatures: What a strategy draws from where the user names none; it changes nothing here.
         operators: Operators with relative weights.
     """
+
+    shorthand = "file"  # of a name such as "scripted:replies.json"
 
     def __init__(
         self,
@@ -60,9 +62,8 @@ class Scripted:
         completions = []
         for number in range(request.n):
             text = replies[(start + number) % len(replies)]
-            cut = request.stop(text) if request.stop is not None else None
             tokens_in = 0 if number else len(request.prompt.split())
-            text = text if cut is None else text[:cut]
+            text = _cut(text, request)
             completions.append(Completion(request.prompt, text, self.name, tokens_in, len(text.split())))
         return completions
 
@@ -75,6 +76,14 @@ class Scripted:
         if not self._read_replies:
             self._read_replies = _read(Path(self.file))
         return self._read_replies
+
+
+def _cut(text: str, request: Request) -> str:
+    """End a reply where the request says: at `stop`, or before the first of `stop_texts`."""
+    ends = [text.find(stop) for stop in request.stop_texts if stop in text]
+    if request.stop is not None and (end := request.stop(text)) is not None:
+        ends.append(end)
+    return text[: min(ends)] if ends else text
 
 
 def _read(file: Path) -> list[str]:

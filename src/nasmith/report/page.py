@@ -18,7 +18,7 @@ from nasmith.protocols import Task
 from nasmith.report.code import side_by_side, stylesheet
 from nasmith.report.plots import draw_all, styled
 from nasmith.report.svg import inline_svg
-from nasmith.report.wording import containment, duration, metrics, number, plural, with_spread, words
+from nasmith.report.wording import containment, dollars, duration, metrics, number, plural, with_spread, words
 from nasmith.types import Candidate, Objective, Status
 
 __all__ = ["render", "write_report"]
@@ -106,7 +106,7 @@ def _verdict(scored: Sequence[Scored], winners: Sequence[Verified], objectives: 
 def _tiles(records: Records, scored: Sequence[Scored], winners: Sequence[Verified]) -> list[tuple[str, str]]:
     statuses = analysis.count_by_status(records)
     total = sum(statuses.values())
-    tokens = analysis.totals(records.completions.values())
+    tokens = analysis.totals(records.completions.values(), records.calls)
     leader = next(iter(top((item for item in scored if _child(item)), 1)), None)
     tiles = [(f"{total:,}", "children")]
     if total:
@@ -194,7 +194,7 @@ def _code(records: Records, candidate: Candidate, found: dict[int, Scored], task
 
 def _facts(records: Records) -> list[tuple[str, str]]:
     run = records.run
-    total = analysis.totals(records.completions.values())
+    total = analysis.totals(records.completions.values(), records.calls)
     training = sum(evaluation.seconds for evaluation in records.evaluations)
     tuning = sum(item.seconds for item in records.tunings.values())
     models = sorted({completion.model.partition("+")[0] for completion in records.completions.values()})
@@ -210,7 +210,7 @@ def _facts(records: Records) -> list[tuple[str, str]]:
         ("time training", f"{duration(training)}, summed over workers"),
     ]
     if total.cost:
-        facts.append(("cost", f"${total.cost:.2f}"))
+        facts.append(("cost", dollars(total.cost)))
     return facts + [(name, value) for name, value in run.environment.items()]
 
 

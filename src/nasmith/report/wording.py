@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
+from math import floor, isfinite, log10
 from typing import Any
 
 from nasmith.types import Objective, Status
 
-__all__ = ["clip", "containment", "counts", "duration", "metrics", "number", "plural", "with_spread", "words"]
+__all__ = ["clip", "containment", "counts", "dollars", "duration", "metrics", "number", "plural", "with_spread", "words"]
 
 
 def containment(config: Mapping[str, Any]) -> str:
@@ -53,6 +53,15 @@ def metrics(values: Mapping[str, float], objectives: Sequence[Objective]) -> str
             whole = float(values[objective.name]).is_integer() and abs(values[objective.name]) > 1
             parts.append(f"{text} {words(objective.name)}" if whole else f"{words(objective.name)} {text}")
     return ", ".join(parts)
+
+
+def dollars(value: float) -> str:
+    """Return US dollars as "$12.34", below a dollar with three significant digits, such as "$0.0123"."""
+    if value >= 1 or value == 0:
+        return f"${value:,.2f}"
+    if value < 1e-6:
+        return "<$0.000001"
+    return f"${value:.{2 - floor(log10(value))}f}"
 
 
 def duration(seconds: float) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from nasmith.bandit import weights_of
 from nasmith.errors import ConfigError
 from nasmith.population import Scored, top
 from nasmith.seeding import derive, generator
@@ -36,7 +37,8 @@ class EvoPrompting:
         survivors: Parents of the next round (p).
         error_threshold: Children with at least this validation error are dropped (alpha).
         temperatures: One is drawn for each prompt; None for what suits the language model.
-        operators: Relative weights by name, one is drawn for each prompt; None for what suits the language model.
+        operators: A name, a list of names, or relative weights by name: one is drawn for each prompt. None for what suits the
+            language model.
         tuning: Tune the language model between rounds. False is a control of the paper.
         tune_on: "rest" tunes on a round's scored children that were not chosen as parents (the paper's algorithm), "all" on all
             of them (the caption of one of its figures).
@@ -54,7 +56,7 @@ class EvoPrompting:
         survivors: int = 10,
         error_threshold: float = 0.5,
         temperatures: Sequence[float] | None = None,
-        operators: Mapping[str, float] | None = None,
+        operators: str | Sequence[str] | Mapping[str, float] | None = None,
         tuning: bool = True,
         tune_on: Literal["rest", "all"] = "rest",
         random_parents: bool = False,
@@ -95,7 +97,7 @@ class EvoPrompting:
         """Take the run's seed, and the language model's preferences where the user has none."""
         self._seed = seed
         self._temperatures = tuple(self.temperatures or temperatures)
-        self._operators = dict(self.operators or operators)
+        self._operators = dict(operators) if self.operators is None else weights_of(self.operators)
 
     def ask(self) -> Brief | Tune | None:
         """Return the next prompt of the round, or the tuning between two rounds, or None while the round is out."""
@@ -160,9 +162,9 @@ class EvoPrompting:
             self._tune = Tune(self._round - 1, lessons, derive(self._seed, "tune", self._round - 1))
 
 
-def _check_sampling(temperatures: Sequence[float] | None, operators: Mapping[str, float] | None) -> None:
+def _check_sampling(temperatures: Sequence[float] | None, operators: str | Sequence[str] | Mapping[str, float] | None) -> None:
     """Refuse what cannot be drawn from."""
     if temperatures is not None and (not temperatures or min(temperatures) < 0):
         raise ConfigError(f"temperatures must be a list of numbers, each at least 0, got {list(temperatures)}.")
-    if operators is not None and (not operators or min(operators.values()) < 0 or not any(operators.values())):
-        raise ConfigError(f"operators must map names to weights, one of them above 0, got {dict(operators)}.")
+    if operators is not None:
+        weights_of(operators)

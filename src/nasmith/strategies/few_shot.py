@@ -33,7 +33,7 @@ class FewShot:
         samples: int = 160,
         parents: int = 2,
         temperatures: Sequence[float] | None = None,
-        operators: Mapping[str, float] | None = None,
+        operators: str | Sequence[str] | Mapping[str, float] | None = None,
         size: str = "params",
         error: str = "val_error",
     ) -> None:

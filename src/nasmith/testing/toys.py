@@ -20,6 +20,10 @@ from nasmith.types import Completion, Description, Example, Objective, Outcome, 
 
 __all__ = ["ToyLM", "ToyTask", "ToyWorkload"]
 
+_STATEMENT = """\
+`Model()` takes no arguments and returns a list of positive whole numbers, the widths of layers. What counts is their sum \
+times the validation error; lower is better. The error falls by 0.01 for every 4 of the sum, and not below 0.05."""
+
 
 @dataclass(frozen=True)
 class ToyWorkload:
@@ -68,7 +72,7 @@ class ToyTask:
 
     def describe(self) -> Description:
         """Programs open like those of real tasks."""
-        return Description("toy", "def Model():", example_script="print('toy')\n")
+        return Description("toy", "def Model():", example_script="print('toy')\n", statement=_STATEMENT)
 
     def seeds(self) -> Mapping[str, str]:
         """Two lists."""
@@ -89,10 +93,10 @@ class ToyTask:
 
     def score(self, outcome: Outcome, examined: Outcome, purpose: Purpose) -> Mapping[str, float]:
         """Compare with labels that are all 1."""
-        state = outcome.arrays["state/widths"]
-        metrics = {"params": float(state.sum()), "val_error": 1 - float(outcome.arrays["predictions/val"].mean())}
+        error = 1 - float(_array(outcome, "predictions/val").mean())
+        metrics = {"params": float(_array(outcome, "state/widths").sum()), "val_error": error}
         if purpose == "verify":
-            metrics["test_error"] = 1 - float(examined.arrays["predictions/test"].mean())
+            metrics["test_error"] = 1 - float(_array(examined, "predictions/test").mean())
         return metrics
 
     def fitness(self, metrics: Mapping[str, float]) -> float:
@@ -101,10 +105,7 @@ class ToyTask:
 
     def best_state(self, outcome: Outcome) -> Mapping[str, object]:
         """Return the widths, and what they have learnt."""
-        try:
-            return {name: outcome.arrays[f"state/{name}"] for name in ("widths", "right")}
-        except KeyError as error:
-            raise ValueError(f"the worker returned no {error.args[0]}") from error
+        return {name: _array(outcome, f"state/{name}") for name in ("widths", "right")}
 
 
 class ToyLM:
@@ -164,6 +165,12 @@ class ToyLM:
         if self.log:
             with Path(self.log).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(facts) + "\n")
+
+
+def _array(outcome: Outcome, name: str) -> Any:
+    if name not in outcome.arrays:
+        raise ValueError(f"the worker returned no {name}")
+    return outcome.arrays[name]
 
 
 def _predict(state: Mapping[str, Any], part: Mapping[str, Any]) -> object:

@@ -40,6 +40,24 @@ with torch.no_grad():
     print(f"test error: {(model(x).argmax(1) != y).float().mean():.4f}")
 """
 
+_STATEMENT = """\
+Each input is a noisy series of {length} numbers: a one-dimensional drawing of a digit, shifted, scaled and sheared. \
+`Model()` takes no arguments and returns a `torch.nn.Module` that maps a float32 tensor of shape (batch, {length}) to \
+float32 logits of shape (batch, {classes}), for any batch size. The input has no channel dimension; `nn.Unflatten(1, (1, \
+{length}))` adds one. Lazy layers (`nn.LazyConv1d`, `nn.LazyLinear`) are allowed: a first pass finds the sizes of their \
+inputs.
+
+Two helpers are there besides PyTorch's imports. `Residual(*layers)` adds its input to the output of its layers, whose \
+shapes must agree. `GRU(channels, hidden, batch_first=True)` is `nn.GRU` on (batch, channels, length); it returns (batch, \
+hidden, length) alone, without the state.
+
+What counts is the number of parameters times the validation error (1 - accuracy); lower is better. So halving the \
+parameters is worth as much as halving the error. Buffers and frozen weights count as parameters; running statistics of \
+normalisation layers do not. A model with more than {task.max_params:,} parameters is rejected.
+
+Training is fixed and not part of the program: {task.steps:,} steps of AdamW on the cross-entropy, batches of \
+{task.batch_size}, a constant learning rate of {task.learning_rate:g}, weight decay {task.weight_decay:g}."""
+
 
 class Mnist1d:
     """Classify series of 40 numbers as one of ten digits; small models with a low error win.
@@ -113,6 +131,7 @@ class Mnist1d:
             first_line="def Model():",
             preamble=_preamble(),
             example_script=_EXAMPLE,
+            statement=_STATEMENT.format(task=self, length=data.LENGTH, classes=data.CLASSES),
         )
 
     def seeds(self) -> Mapping[str, str]:

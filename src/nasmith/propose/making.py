@@ -1,0 +1,161 @@
+"""Makes programs of a language model's replies, and lessons of programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from nasmith.replies import apply_edits, check_length, fenced, program_in
+from nasmith.source import definitions, names
+from nasmith.types import Candidate, Completion, Description, Example, Message, Request
+
+__all__ = ["Child", "Planned", "children", "example", "helpers_in"]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A request, and what makes programs of its replies.
+
+    A reply to messages holds a program, or edits of one. Any other continues `head`.
+
+    Attributes:
+        request: What the language model is asked.
+        operator: Who planned it.
+        parents: Ids of the programs that it is made from, the rewritten one first.
+        head: Program text before the reply.
+        tail: Program text after it.
+        helpers: Source of functions and classes of the parents, by name; a child that uses one and does not
+            define it gets it.
+        entry: The name that a program defines.
+        edited: The program that the reply's edits are made in; empty where a whole one is asked for.
+    """
+
+    request: Request
+    operator: str
+    parents: tuple[int, ...]
+    head: str = ""
+    tail: str = ""
+    helpers: Mapping[str, str] = field(default_factory=dict)
+    entry: str = "Model"
+    edited: str = ""
+
+    @property
+    def chat(self) -> bool:
+        """Whether messages are answered."""
+        return bool(self.request.messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A proposed program; `text` is empty where the reply held none, and `flaw` says why."""
+
+    text: str
+    parents: tuple[int, ...]
+    operator: str
+    flaw: str = ""
+
+
+def children(planned: Planned, completions: Sequence[Completion]) -> list[Child]:
+    """Make one program of each reply, in order.
+
+    What continues a program is cut where it is complete and put in its place. In an answer the program is looked for.
+    """
+    made = []
+    for completion in completions:
+        text = flaw = ""
+        try:
+            text = _with_helpers(_text(planned, completion), planned.helpers)
+        except ValueError as error:
+            flaw = str(error)
+        made.append(Child(text, planned.parents, planned.operator, flaw))
+    return made
+
+
+def example(prompt: str, text: str, description: Description, messages: Sequence[Message] = ()) -> Example:
+    """Return what a language model should learn from a child: what it was asked, and the reply that makes the program.
+
+    To messages that is the program in a fenced block; otherwise the program's text from where the prompt ends.
+
+    Args:
+        prompt: The prompt of the child's completion.
+        text: The child's program.
+        description: The task's.
+        messages: The conversation that was answered, if there was one.
+
+    Raises:
+        ValueError: The prompt does not end with a beginning of the program.
+    """
+    if messages:
+        return Example(prompt, fenced(text, "python") + "\n", tuple(messages))
+    head = prompt[prompt.rfind(description.first_line) :]
+    begin = text.find(head)
+    if description.first_line not in prompt or begin < 0:
+        raise ValueError("the prompt does not end with a beginning of the program")
+    return Example(prompt, text[begin + len(head) :].rstrip() + "\n")
+
+
+def helpers_in(parents: Sequence[Candidate]) -> Mapping[str, str]:
+    """Return the functions and classes that stand in the parents' texts, by name."""
+    found: dict[str, str] = {}
+    for parent in parents:
+        try:
+            found.update(definitions(parent.text))
+        except ValueError:
+            continue
+    return MappingProxyType(found)
+
+
+def _text(planned: Planned, completion: Completion) -> str:
+    """Return the program of a reply; ValueError with the reason where there is none."""
+    if completion.finish == "failed":
+        raise ValueError(completion.message or "no reply")
+    if planned.chat:
+        return _answered(planned, completion)
+    check_length(completion.text)
+    reply = _cut(planned, completion.text)
+    if not reply.strip():
+        raise ValueError("the reply was empty")
+    return _tidy(planned.head + reply + planned.tail)
+
+
+def _answered(planned: Planned, completion: Completion) -> str:
+    try:
+        return _edited(planned, completion.text) if planned.edited else program_in(completion.text, planned.entry)
+    except ValueError as error:
+        if completion.finish == "length":
+            raise ValueError(f"the reply was cut at its limit of tokens: {error}") from error
+        raise
+
+
+def _edited(planned: Planned, reply: str) -> str:
+    """Return the edited program. A model that writes a whole one instead has answered too."""
+    try:
+        return apply_edits(planned.edited, reply)
+    except ValueError as error:
+        try:
+            return program_in(reply, planned.entry)
+        except ValueError:
+            raise error from None
+
+
+def _cut(planned: Planned, reply: str) -> str:
+    end = planned.request.stop(reply) if planned.request.stop else None
+    return reply if end is None else reply[:end]
+
+
+def _tidy(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.strip("\n").splitlines()).rstrip() + "\n"
+
+
+def _with_helpers(text: str, helpers: Mapping[str, str]) -> str:
+    """Put those helpers above a program that it uses, directly or through one another, and does not define."""
+    needed: dict[str, str] = {}
+    try:
+        wanted = names(text) - set(definitions(text))
+        while new := [name for name in helpers if name in wanted and name not in needed]:
+            needed.update((name, helpers[name]) for name in new)
+            wanted = set().union(*(names(helpers[name]) for name in new))
+    except ValueError:
+        return text  # it does not parse; the screen says so
+    return "\n\n".join([*(code for name, code in helpers.items() if name in needed), text]) if needed else text

@@ -1,0 +1,13 @@
+"""Finds programs and edits in the replies of language models that are asked, as opposed to continued.
+
+Pure functions of text, in time linear in its length; nothing is executed. Whatever a reply says, it becomes a program's text or
+a reason why it is none. Fences that were forgotten and prose around the code are forgiven; what could mean two things is not.
+"""
+
+from __future__ import annotations
+
+from nasmith.replies.edits import apply_edits, end_of_edits
+from nasmith.replies.fences import LONGEST, check_length, fenced
+from nasmith.replies.programs import end_of_block, program_in
+
+__all__ = ["LONGEST", "apply_edits", "check_length", "end_of_block", "end_of_edits", "fenced", "program_in"]
