@@ -153,3 +153,12 @@ def test_a_recorded_run_is_read_whole(recorded_storage: Storage) -> None:
     assert data.completion(data.candidates[1]) is None
     best_seed = analysis.best_seed(analysis.scored(data))
     assert best_seed is not None and best_seed.candidate.label == "reference_cnn"
+
+
+def test_a_language_model_is_called_by_the_name_that_its_records_have():
+    served = {"name": "openai-compatible", "options": {"name": "local/coder", "model": "local/coder@http://127.0.0.1:1/v1"}}
+    embedded = {"name": "smollm2", "options": {}}
+    assert analysis.lm_title(served) == "local/coder"
+    assert analysis.lm_title(embedded) == "smollm2"
+    assert analysis.lm_title({"name": "ensemble", "options": {"members": [served, embedded]}}) == "local/coder + smollm2"
+    assert analysis.lm_title({"name": "replay", "options": {"run": "r", "recorded": served}}) == "a replay of local/coder"

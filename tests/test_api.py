@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import Future
-from dataclasses import replace
 
 import pytest
 
@@ -17,8 +16,8 @@ from nasmith.events import Asked, Evaluated, Finished, Proposed, Replied, Starte
 from nasmith.executors.inline import Inline
 from nasmith.strategies.evoprompting import EvoPrompting
 from nasmith.testing import ToyLM, ToyTask
-from nasmith.types import Call, Outcome, Status, Traits
-from toy_runs import SCRIPT, records, toy_search
+from nasmith.types import Outcome, Status
+from toy_runs import SCRIPT, Paid, records, toy_search
 
 
 @pytest.fixture(scope="module")
@@ -357,25 +356,6 @@ def test_a_stop_while_stored_wishes_are_made_again_ends(tmp_path, monkeypatch):
     assert nasmith.resume("run", storage).run.finished
     toy_search(tmp_path / "alone.sqlite3", strategy=EvoPrompting(**strategy))
     assert records(storage) == records(tmp_path / "alone.sqlite3")
-
-
-class Paid(ToyLM):
-    """A hosted model: two replies a request, a dollar a thousand tokens."""
-
-    traits = Traits(batch=2, concurrency=2, free=False)
-
-    def __init__(self, log: str = "", price_known: bool = True) -> None:
-        super().__init__(log=log)
-        self.price_known = price_known
-
-    def check(self, record):
-        record(Call(self.name, "checked", tokens_in=3, cost=0.003))
-
-    def price(self, tokens_in, tokens_out):
-        return (tokens_in + tokens_out) / 1000 if self.price_known else None
-
-    def complete(self, request):
-        return [replace(reply, cost=(reply.tokens_in + reply.tokens_out) / 1000) for reply in super().complete(request)]
 
 
 def test_an_estimate_is_given_for_a_model_that_costs_money_alone():

@@ -7,6 +7,7 @@ from nasmith.api import open_storage
 from nasmith.executors.inline import Inline
 from nasmith.strategies.evoprompting import EvoPrompting
 from nasmith.testing import ToyLM, ToyTask
+from nasmith.types import Call, Traits
 
 SCRIPT = """
 import os, signal, sys
@@ -68,3 +69,22 @@ def records(storage, run="run"):
         {step: replace(tuning, seconds=0.0) for step, tuning in opened.tunings(run).items()},
         [action for _, action in opened.asked(run)],
     )
+
+
+class Paid(ToyLM):
+    """A hosted model: two replies a request, a dollar a thousand tokens."""
+
+    traits = Traits(batch=2, concurrency=2, free=False)
+
+    def __init__(self, log: str = "", price_known: bool = True) -> None:
+        super().__init__(log=log)
+        self.price_known = price_known
+
+    def check(self, record):
+        record(Call(self.name, "checked", tokens_in=3, cost=0.003))
+
+    def price(self, tokens_in, tokens_out):
+        return (tokens_in + tokens_out) / 1000 if self.price_known else None
+
+    def complete(self, request):
+        return [replace(reply, cost=(reply.tokens_in + reply.tokens_out) / 1000) for reply in super().complete(request)]

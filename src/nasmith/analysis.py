@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from math import isfinite, sqrt
 from statistics import fmean, stdev
+from typing import Any
 
 from nasmith import population
 from nasmith.protocols import Storage, Task
@@ -30,6 +31,7 @@ __all__ = [
     "hypervolume",
     "is_flagged",
     "lineage",
+    "lm_title",
     "progress_curve",
     "read",
     "scored",
@@ -149,6 +151,16 @@ def read(storage: Storage, name: str) -> Records:
         tunings=storage.tunings(name),
         calls=tuple(storage.calls(name)),
     )
+
+
+def lm_title(part: Mapping[str, Any]) -> str:
+    """Return what people call a language model, by its part of a run's configuration."""
+    options = part["options"]
+    if options.get("recorded"):
+        return f"a replay of {lm_title(options['recorded'])}"
+    if "members" in options:
+        return " + ".join(lm_title(member) for member in options["members"])
+    return options.get("name") or part["name"]
 
 
 def split_objective(objectives: Sequence[Objective]) -> tuple[Objective | None, str]:

@@ -112,7 +112,7 @@ def _readme(records: Records, task: Task, item: Verified, chosen: Evaluation) ->
     flag = f"\nFlagged: its test error is much above its search error. {analysis.FLAG_RULE}\n" if item.flagged else ""
     return f"""# {_title(records, item)}
 
-{task.describe().title}. Found by `{config["strategy"]["name"]}` with the language model `{config["lm"]["name"]}`,
+{task.describe().title}. Found by `{config["strategy"]["name"]}` with the language model `{analysis.lm_title(config["lm"])}`,
 nasmith {records.run.version}, seed {config.get("seed", 0)}.
 
 A language model wrote `model.py`. Read it before you run it.

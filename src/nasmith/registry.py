@@ -121,7 +121,11 @@ def describe(kind: Kind, component: Any) -> dict[str, Any]:
     missing = [option for option in _parameters(cls) if not hasattr(component, option)]
     if missing:
         raise ConfigError(f"{name}: keep the constructor's argument(s) {', '.join(missing)} in attributes of the same names.")
-    return {"name": name, "options": {option: _plain(getattr(component, option)) for option in _parameters(cls)}}
+    hints = get_type_hints(cls.__init__)
+    values = {option: getattr(component, option) for option in _parameters(cls)}
+    # As `create` would make it: 600 and 600.0 are one option.
+    exact = {option: float(value) if hints.get(option) is float else value for option, value in values.items()}
+    return {"name": name, "options": {option: _plain(value) for option, value in exact.items()}}
 
 
 def _lm_options(component: Any) -> set[str]:

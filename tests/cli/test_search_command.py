@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,76 @@ def test_a_network_drive_is_warned_of_on_standard_error(tmp_path: Path, config: 
     result = runner.invoke(app, [*words, "--set", "verify.best=0", "--storage", str(tmp_path / "runs.sqlite3")])
     assert result.exit_code == 0, result.output
     assert result.stderr.startswith("warning: ") and result.stderr.count("is on a network drive (nfs4)") == 1
+
+
+PAID = ["search", "nasmith.testing:ToyTask", "--lm", "toy_runs:Paid", "--executor", "inline", "--rounds", "1", "--prompts", "2"]
+
+
+def test_a_search_that_costs_money_is_not_begun_where_nobody_can_be_asked(tmp_path: Path) -> None:
+    result = runner.invoke(app, [*PAID, "--storage", str(tmp_path / "runs.sqlite3"), "--budget-usd", "3"])
+    assert result.exit_code == 2
+    assert "up to 32 programs" in result.stderr and "It ends at $3.00" in result.stderr and "--yes" in result.stderr
+    assert not (tmp_path / "runs.sqlite3").exists()
+
+
+def test_yes_begins_it_and_its_cost_is_shown(tmp_path: Path) -> None:
+    storage = ["--storage", str(tmp_path / "runs.sqlite3")]
+    result = runner.invoke(app, [*PAID, *storage, "--yes", "--set", "choice.by=weights"])
+    assert result.exit_code == 0, result.output
+    assert "$" in result.stdout
+    assert "$" in runner.invoke(app, ["show", "--cost", *storage]).stdout
+
+
+@pytest.mark.parametrize(("answer", "begun"), [(b"n\n", False), (b"y\n", True)])
+def test_a_person_is_asked(tmp_path: Path, answer: bytes, begun: bool) -> None:
+    import pty
+
+    master, slave = pty.openpty()
+    os.write(master, answer)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [
+        sys.executable,
+        "-c",
+        "from nasmith.cli import main; main()",
+        *PAID,
+        "--storage",
+        str(tmp_path / "r.sqlite3"),
+        "-q",
+    ]
+    try:
+        ran = subprocess.run(command, env=environment, stdin=slave, capture_output=True, text=True, timeout=120)
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert ran.returncode == 0, ran.stderr
+    assert "Begin?" in ran.stderr
+    assert (tmp_path / "r.sqlite3").exists() is begun
+
+
+def test_a_recorded_run_is_played_again_by_its_name_alone(searched: str, storage: Path) -> None:
+    result = runner.invoke(app, ["search", "--lm", "replay:small", "--storage", str(storage), "--name", "again", "-q"])
+    assert result.exit_code == 0, result.output
+    first, again = (
+        json.loads(runner.invoke(app, ["show", name, "--json", "--storage", str(storage)]).stdout)
+        for name in ("small", "again")
+    )
+    assert first["config"] == again["config"]
+    assert first["statuses"] == again["statuses"]
+
+
+def test_several_language_models_are_an_ensemble(tmp_path: Path) -> None:
+    replies = tmp_path / "replies.json"
+    replies.write_text(json.dumps(["\n    return [3]\n", "\n    return [4, 5]\n"]))
+    words = ["search", "nasmith.testing:ToyTask", "--lm", f"scripted:{replies}", "--lm", "nasmith.testing:ToyLM"]
+    small = ["--executor", "inline", "--rounds", "1", "--prompts", "6", "--samples", "2", "--set", "verify.best=0"]
+    result = runner.invoke(app, [*words, *small, "--storage", str(tmp_path / "runs.sqlite3"), "-q"])
+    assert result.exit_code == 0, result.output
+    shown = json.loads(runner.invoke(app, ["show", "--cost", "--json", "--storage", str(tmp_path / "runs.sqlite3")]).stdout)
+    assert {row["model"] for row in shown["by_model"]} == {"scripted", "toy"}
+
+
+def test_an_operator_that_the_model_lacks_is_said_before_anything_is_begun(tmp_path: Path) -> None:
+    words = ["search", "nasmith.testing:ToyTask", "--lm", "nasmith.testing:ToyLM", "--executor", "inline"]
+    result = runner.invoke(app, [*words, "--set", "operators=edit", "--storage", str(tmp_path / "runs.sqlite3")])
+    assert result.exit_code == 2
+    assert "unknown operator of toy 'edit'" in result.stderr and "crossover, infill, regrow" in result.stderr

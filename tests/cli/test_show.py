@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,15 @@ def test_looking_changes_nothing(recorded: Path) -> None:
     invoke("show", storage=recorded)
     invoke("show", "--cost", storage=recorded)
     assert recorded.read_bytes() == before
+
+
+def test_a_replay_shows_what_the_recorded_run_shows_but_for_its_times(tmp_path: Path) -> None:
+    from nasmith.lms.replay import Replay
+    from toy_runs import toy_search
+
+    toy_search(tmp_path / "runs.sqlite3")
+    toy_search(tmp_path / "other.sqlite3", lm=Replay("run", storage=str(tmp_path / "runs.sqlite3")))
+    shown = [invoke("show", "run", "--json", storage=tmp_path / name) for name in ("runs.sqlite3", "other.sqlite3")]
+    first, again = (re.sub(r'"(created|finished|seconds|\w+_seconds)": [^,\n]*', "", text) for text in shown)
+    assert first == again
+    assert "with a replay of nasmith.testing" in invoke("show", "run", storage=tmp_path / "other.sqlite3")

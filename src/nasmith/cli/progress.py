@@ -17,7 +17,7 @@ from rich.text import Text
 
 from nasmith.cli.tracker import Tracker
 from nasmith.events import Asked, Called, Evaluated, Event, Finished, Started, Stopping, Tuned, TuningProgress, Verifying
-from nasmith.report.wording import containment, counts, duration, metrics, number, plural
+from nasmith.report.wording import containment, counts, dollars, duration, metrics, number, plural
 from nasmith.types import Objective, Status, Tune, Tuning
 
 __all__ = ["STATUS_STYLES", "LiveProgress", "PlainProgress", "Silent", "observer", "panel"]
@@ -194,7 +194,7 @@ def _totals(tracker: Tracker) -> str:
     planned = f" of {tracker.planned:,}" if tracker.planned else ""
     left = tracker.left_seconds
     tail = "" if left is None else f"; about {duration(left)} left"
-    spent = f"; ${tracker.usd:.4f}" if tracker.usd else ""
+    spent = f"; {dollars(tracker.usd)}" if tracker.usd else ""
     faults = f"; language model: {_faults(tracker)}" if tracker.faults.total() else ""
     return f"{tracker.children:,}{planned} children ({counts(tracker.statuses)}){spent}{faults}{tail}"
 
@@ -283,7 +283,7 @@ def panel(tracker: Tracker, objectives: Sequence[Objective]) -> Panel:
     )
     speed = f"{tracker.tokens_per_second:,.0f} tokens/s · " if tracker.tokens_per_second else ""
     speed = f"{speed}{tracker.tokens:,} tokens" if tracker.tokens else "no reply yet"
-    spent = Text(speed + (f" · ${tracker.usd:.4f}" if tracker.usd else ""), "dim")
+    spent = Text(speed + (f" · {dollars(tracker.usd)}" if tracker.usd else ""), "dim")
     if tracker.faults.total():
         spent.append(f" · {_faults(tracker)}", "yellow")
     grid.add_row("LM", Group(Text(tracker.doing, overflow="ellipsis", no_wrap=True), spent))

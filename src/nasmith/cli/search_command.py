@@ -177,6 +177,7 @@ def _ask_about_money(estimate: Estimate | None, lm: str, chosen: RunConfig) -> N
         f"{estimate.tokens_out:,} out {price}, several times that with a model that thinks first. "
         + (f"It ends at {' or '.join(limits)}." if limits else "It has no limit: --budget-usd and --budget-tokens set one."),
         markup=False,
+        soft_wrap=True,
     )
     if not sys.stdin.isatty():
         raise UsageError("this search costs money, and nobody is there to be asked. Say --yes to begin it.")

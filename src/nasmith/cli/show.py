@@ -46,6 +46,7 @@ def _print_runs(rows: list[tuple[Any, int, float | None]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from nasmith.analysis import lm_title
     from nasmith.cli.summary import seconds_between
     from nasmith.report.wording import number
 
@@ -59,7 +60,7 @@ def _print_runs(rows: list[tuple[Any, int, float | None]]) -> None:
         table.add_row(
             Text(run.name, "bold"),
             run.config["strategy"]["name"],
-            run.config["lm"]["name"],
+            lm_title(run.config["lm"]),
             run.created[:16].replace("T", " "),
             Text(took, "default" if run.finished else "yellow"),
             f"{children:,}",
@@ -157,7 +158,7 @@ def _print_run(screen: Console, records: Records, task: Task) -> None:
         "run", f"{run.name}, begun {run.created[:16].replace('T', ' ')} UTC, {seconds_between(run.created, run.finished)}"
     )
     facts.add_row("task", f"{config['task']['name']}: {task.describe().title}")
-    facts.add_row("search", f"{config['strategy']['name']} with {config['lm']['name']}, seed {config['seed']}")
+    facts.add_row("search", f"{config['strategy']['name']} with {analysis.lm_title(config['lm'])}, seed {config['seed']}")
     facts.add_row("LM", f"{plural(total.completions, 'reply')}, {total.tokens_in:,} tokens in, {total.tokens_out:,} out")
     for tuning in records.tunings.values():
         losses = f"loss {tuning.losses[0]:.2f} → {tuning.losses[-1]:.2f}" if tuning.losses else "no losses"

@@ -34,11 +34,12 @@ def summary(storage: Storage, name: str, task: Task) -> dict[str, Any]:
     records = analysis.read(storage, name)
     scored = analysis.scored(records)
     children = (item for item in scored if item.candidate.operator != "seed")
+    lm = records.run.config["lm"]
     return {
         "run": name,
         "created": records.run.created,
         "finished": records.run.finished or None,
-        "config": records.run.config,
+        "config": {**records.run.config, "lm": lm["options"].get("recorded") or lm},  # a replay is one of the recorded model
         "statuses": analysis.count_by_status(records),
         "operators": analysis.count_by_operator(records),
         "lm": asdict(analysis.totals(records.completions.values(), records.calls)),
