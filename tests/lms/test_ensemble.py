@@ -162,8 +162,8 @@ def test_every_member_that_can_learns_and_keeps_a_file_of_its_own(tmp_path):
     tuning = ensemble.tune(Tune(0, (), 1), [], path, lambda done, total: seen.append((done, total)))
     learned = scales(ensemble)
     assert [before == after for before, after in zip(fresh, learned, strict=True)] == [False, True, False]
-    assert (tuning.accepted, tuning.weights, seen) == (True, "adapter-0.0.safetensors", [(1, 1), (1, 1)])
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["adapter-0.0.safetensors", "adapter-0.2.safetensors"]
+    assert (tuning.accepted, tuning.weights, seen) == (True, "adapter-0.safetensors", [(1, 1), (1, 1)])
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["adapter-0.2.safetensors", "adapter-0.safetensors"]
 
     again = Ensemble([toy("a"), scripted("b"), toy("c")])
     again.load(tmp_path / tuning.weights)
@@ -183,7 +183,7 @@ def test_a_member_that_does_not_learn_keeps_what_it_had(tmp_path):
     ensemble = Ensemble([Stubborn(broken=0.0), toy("eager")])
     before = scales(ensemble)[0]
     tuning = ensemble.tune(Tune(0, (), 1), [], tmp_path / "adapter-0.safetensors", None)
-    assert (tuning.accepted, tuning.weights, tuning.seconds) == (True, "adapter-0.1.safetensors", 3.0)
+    assert (tuning.accepted, tuning.weights, tuning.seconds) == (True, "adapter-0.safetensors", 3.0)
     assert tuning.message == "stubborn: it did not fall"
     learned = scales(ensemble)
     assert learned[0] == before

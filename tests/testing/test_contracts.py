@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,18 @@ from typing import Any
 import pytest
 
 from lms.conftest import tiny  # noqa: F401 - a fixture
+from lms.llama_server import llama_server
 from nasmith.errors import ConfigError
+from nasmith.lms.ensemble import Ensemble
 from nasmith.lms.huggingface import HuggingFace
+from nasmith.lms.openai_compatible import OpenAICompatible
 from nasmith.lms.scripted import Scripted
 from nasmith.lms.smollm2 import SmolLM2
 from nasmith.protocols import Data
 from nasmith.strategies.evoprompting import EvoPrompting
 from nasmith.strategies.few_shot import FewShot
 from nasmith.tasks.mnist1d import Mnist1d
-from nasmith.testing import LanguageModelContract, StrategyContract, TaskContract, ToyLM, ToyTask
+from nasmith.testing import EchoServer, LanguageModelContract, StrategyContract, TaskContract, ToyLM, ToyTask
 from nasmith.types import Brief, Completion, Outcome, Purpose, Request, Traits, Tune
 
 
@@ -64,6 +67,48 @@ class TestSmolLM2(LanguageModelContract):
 
     def make(self) -> SmolLM2:
         return SmolLM2(tuning_epochs=1, tuning_batch=1, tuning_examples=1, tuning_tokens=32)
+
+
+class Served:
+    """Has a server while each test runs; it answers with two dozen words."""
+
+    @pytest.fixture(autouse=True)
+    def _serve(self) -> Iterator[None]:
+        with EchoServer(lambda body: " ".join(f"word{number}" for number in range(24))) as self.server:
+            yield
+
+
+class TestOpenAICompatibleThatIsAsked(Served, LanguageModelContract):
+    def make(self) -> OpenAICompatible:
+        return OpenAICompatible(f"vllm/echo@{self.server.url}", batch=2)
+
+
+class TestOpenAICompatibleThatContinues(Served, LanguageModelContract):
+    def make(self) -> OpenAICompatible:
+        return OpenAICompatible(f"local/echo@{self.server.url}")
+
+
+@pytest.fixture(scope="module")
+def llama_cpp() -> Iterator[str]:
+    with llama_server() as url:
+        yield url
+
+
+@pytest.mark.lm
+class TestOpenAICompatibleAtLlamaCpp(LanguageModelContract):
+    max_tokens = 8
+
+    @pytest.fixture(autouse=True)
+    def _keep(self, llama_cpp: str) -> None:
+        self.url = llama_cpp
+
+    def make(self) -> OpenAICompatible:
+        return OpenAICompatible(f"local/smollm2@{self.url}")
+
+
+class TestEnsemble(LanguageModelContract):
+    def make(self) -> Ensemble:
+        return Ensemble([ToyLM(), Scripted(["\n    return [\n        7,\n    ]\n"])])
 
 
 class TestToyTask(TaskContract):

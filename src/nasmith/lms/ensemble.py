@@ -107,18 +107,27 @@ class Ensemble:
         tunings = []
         for number, member in self._tunable:
             with self._turns[member.name]:
-                tunings.append(member.tune(tune, examples, _file(path, number), progress))
+                tunings.append(member.tune(tune, examples, self._file(path, number), progress))
         first = next((tuning for tuning in tunings if tuning.accepted), tunings[0])
         said = [f"{member.name}: {own.message}" for (_, member), own in zip(self._tunable, tunings, strict=True) if own.message]
-        return replace(first, seconds=sum(tuning.seconds for tuning in tunings), message="; ".join(said))
+        return replace(
+            first,
+            weights=path.name if first.accepted else "",
+            seconds=sum(tuning.seconds for tuning in tunings),
+            message="; ".join(said),
+        )
 
     def _load(self, path: Path | None) -> None:
         """Have every member use its adapter of the tuning that `path` is of; one that learned nothing then keeps its own."""
         for number, member in self._tunable:
-            own = None if path is None else _file(path, number)
-            if own is None or own == path or own.is_file():
+            own = None if path is None else self._file(path, number)
+            if own is None or own.is_file():
                 with self._turns[member.name]:
                     member.load(own)
+
+    def _file(self, path: Path, number: int) -> Path:
+        """Return a member's adapter file: `path` for the first that learns, "adapter-0.1.safetensors" and so on for others."""
+        return path if number == self._tunable[0][0] else path.with_name(f"{path.stem}.{number}{path.suffix}")
 
     def _member(self, model: str) -> LanguageModel:
         if not model:
@@ -142,8 +151,3 @@ def _price(member: LanguageModel, tokens_in: int, tokens_out: int) -> float | No
     if isinstance(member, HostedLanguageModel):
         return member.price(tokens_in, tokens_out)
     return 0.0 if getattr(member, "traits", Traits()).free else None
-
-
-def _file(path: Path, number: int) -> Path:
-    """Return a member's adapter file: "adapter-0.1.safetensors" beside "adapter-0.safetensors", or beside another member's."""
-    return path.with_name(f"{path.name.partition('.')[0]}.{number}{path.suffix}")
