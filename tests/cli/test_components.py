@@ -34,6 +34,11 @@ def test_one_component_alone_can_be_listed() -> None:
     assert [entry["name"] for entry in listed] == ["few-shot"]
 
 
+def test_a_longer_name_shows_the_options_of_what_it_means() -> None:
+    (entry,) = json.loads(runner.invoke(app, ["lms", "openai/gpt-5-mini", "--json"]).output)
+    assert entry["name"] == "openai-compatible" and "timeout_seconds" in {option["name"] for option in entry["options"]}
+
+
 def test_defaults_keep_their_type() -> None:
     (entry,) = json.loads(runner.invoke(app, ["tasks", "mnist1d", "--json"]).output)
     defaults = {option["name"]: option["default"] for option in entry["options"]}

