@@ -173,8 +173,8 @@ def _say_cost(cost: Estimate, lm: str, chosen: RunConfig) -> None:
     limits = [dollars(chosen.budget.usd)] if chosen.budget.usd is not None else []
     limits += [f"{chosen.budget.tokens:,} tokens"] if chosen.budget.tokens is not None else []
     console(stderr=True).print(
-        f"This search asks {lm} for up to {cost.replies:,} programs: about {cost.tokens_in:,} tokens in and {cost.tokens_out:,} "
-        f"out, {price}; several times that with a model that thinks first. "
+        f"This search asks {lm} for up to {cost.replies:,} programs: about {cost.tokens_in:,} tokens in and "
+        f"{cost.tokens_out:,} out, {price}; several times that with a model that thinks first. "
         + (f"It ends at {' or '.join(limits)}." if limits else "It has no limit: --budget-usd and --budget-tokens set one."),
         markup=False,
         soft_wrap=True,
