@@ -272,3 +272,16 @@ def test_no_secret_is_kept_and_no_long_text() -> None:
 def test_a_request_that_records_nothing_is_answered_all_the_same() -> None:
     asked = asker([Fault("failed", "HTTP 500"), reply(""), reply("x")])
     assert texts(asked.complete(Request("p"))) == ["x"]
+
+
+@pytest.mark.parametrize("fault", [Fault("denied", "no credit"), Fault("failed", "HTTP 500")])
+def test_what_has_arrived_is_given_before_the_run_stops(fault: Fault) -> None:
+    """Two requests had no answer already. The third brings one reply of two, and then the server fails for good."""
+    asked = asker([reply("good", ""), *[fault] * 4], tries=1)
+    asked.retries.unanswered()
+    asked.retries.unanswered()
+    asked.retries.answered = lambda: None  # type: ignore[method-assign]
+    completions, _ = complete(asked, n=2)
+    assert [(completion.text, completion.finish) for completion in completions] == [("good", "stop"), ("", "failed")]
+    with pytest.raises((RunStoppedError, UsageError)):
+        complete(asked)

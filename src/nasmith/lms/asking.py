@@ -155,14 +155,21 @@ class Asker:
         good: list[Completion] = []
         room = self.manner.max_tokens or request.max_tokens
         rejected, why = 0, ""
+        # What stops the run stops it at the next request where this one has brought something: that is paid for.
         while len(good) < count and rejected <= self.manner.rejections:
             place = first + len(good)
             seed = derive(request.seed, "again", place, rejected) if place or rejected else request.seed
             wanted = min(self.batch, count - len(good))
-            answer, seconds = self.exchanged(request, wanted, seed, room)
+            try:
+                answer, seconds = self.exchanged(request, wanted, seed, room)
+            except UsageError as error:
+                if not good:
+                    raise
+                why = str(error)
+                break
             if isinstance(answer, Fault) and answer.passing:
                 why = f"no reply after {self.retries.tries} tries: {answer.message}"
-                self._count_unanswered(why)
+                self._count_unanswered(why, stop=not good)
                 break
             last = rejected == self.manner.rejections
             fine, bad = self._sorted(request, answer, wanted, seconds, last=last)
@@ -171,7 +178,7 @@ class Asker:
                 rejected, why = rejected + 1, f"no usable reply: {bad[-1].message}"
                 room *= 2 if any(call.outcome == "truncated" for call in bad) else 1
                 if rejected > self.manner.rejections and isinstance(answer, Fault) and answer.outcome == "malformed":
-                    self._count_unanswered(why)
+                    self._count_unanswered(why, stop=not good)
         if len(good) < count:
             failed = Completion(request.prompt, "", self.manner.name, 0, 0, finish="failed", message=self._clean(why))
             good += [failed] * (count - len(good))
@@ -302,8 +309,8 @@ class Asker:
             cost=one.cost,
         )
 
-    def _count_unanswered(self, why: str) -> None:
-        if self.retries.unanswered():
+    def _count_unanswered(self, why: str, *, stop: bool) -> None:
+        if self.retries.unanswered() and stop:
             raise RunStoppedError(self._clean(f"{self.manner.name} does not answer ({why}); resume the run when it does."))
 
 
