@@ -251,3 +251,22 @@ def test_a_model_that_has_nothing_more_to_say_ends_it(storage):
     replies, _ = everything(proposals)
     assert [reply.first for reply in replies] == [0]
     assert proposals.ended == "that was all"
+
+
+def test_a_reply_is_stored_when_it_arrives_whatever_was_asked_before_it(storage):
+    first_may_come = Event()
+
+    class Uneven(OneByOne):
+        def complete(self, request):
+            if request.place[1] == 0:
+                first_may_come.wait(30)
+            return super().complete(request)
+
+    proposals = proposals_of(storage, Uneven())
+    proposals.propose(0, BRIEF, [PARENT])
+    wait(proposals.futures[1:], timeout=30)
+    assert list(proposals.arrived()) == []
+    assert set(storage.completions("run")) == {(0, 1), (0, 2)}
+    first_may_come.set()
+    replies, _ = everything(proposals)
+    assert [reply.first for reply in replies] == [0, 1, 2]
