@@ -108,9 +108,10 @@ class Slow(ToyLM):
 
     def __init__(self) -> None:
         super().__init__()
-        self.go = Event()
+        self.began, self.go = Event(), Event()
 
     def complete(self, request):
+        self.began.set()
         self.go.wait(30)
         return super().complete(request)
 
@@ -120,6 +121,7 @@ def test_a_run_that_breaks_off_stores_the_replies_that_arrived_and_waits_for_one
     lm = Slow()
     proposals = proposals_of(storage, lm)
     proposals.propose(0, BRIEF, [PARENT])
+    assert lm.began.wait(30)  # what has not begun is dropped
     Timer(0.05, lm.go.set).start()
     if not waits:
         wait(proposals.futures, timeout=30)
@@ -263,6 +265,7 @@ def test_a_reply_is_stored_when_it_arrives_whatever_was_asked_before_it(storage)
             return super().complete(request)
 
     proposals = proposals_of(storage, Uneven())
+    proposals.check().result(30)
     proposals.propose(0, BRIEF, [PARENT])
     wait(proposals.futures[1:], timeout=30)
     assert list(proposals.arrived()) == []
