@@ -70,6 +70,7 @@ def test_nothing_begins_before_the_model_is_ready():
     ready.set()
     prepared.result(30)
     assert log == []
+    assert dispatch.futures == [prepared]  # or nobody would come back to begin what waits
     dispatch.begin()
     finish(dispatch)
     assert log == ["asked"]

@@ -54,7 +54,8 @@ class Dispatch:
     def futures(self) -> list[Future[Any]]:
         """What to wait for, in the order in which it was asked; empty where nothing is under way."""
         under_way: list[Future[Any]] = [errand.future for errand in self._errands if errand.begun and not errand.landed]
-        return under_way or (self._unprepared if self._errands else [])
+        # What the model is made ready by counts even when it is done: something may wait to begin after it.
+        return under_way or (list(self._preparing) if self._errands else [])
 
     @property
     def children(self) -> int:
