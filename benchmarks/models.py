@@ -18,11 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
 
+from quality import carry_out
+
 import nasmith
 from nasmith import analysis
 from nasmith.api import open_storage
 from nasmith.config import resolve
-from nasmith.registry import PARTS, create
 from nasmith.types import Status
 
 SERVER = """
@@ -69,21 +70,8 @@ def server() -> Iterator[str]:
 
 
 def run_arm(storage: Path, name: str, lm: str, operators: str, settings: list[str], seed: int) -> None:
-    """Run an arm, or go on with it; a finished one is left alone."""
-    opened = open_storage(storage)
-    known = {run.name: run for run in opened.runs()}
-    opened.close()
-    if name in known and known[name].finished:
-        return
-    if name in known:
-        nasmith.resume(name, storage)
-        return
     config = resolve(task="mnist1d", lm=lm, seed=seed, settings=[f"strategy.operators={operators}", *settings])
-    parts = {part: create(kind, config.component(part).name, config.component(part).options) for part, kind in PARTS.items()}
-    nasmith.search(
-        **parts, storage=storage, name=name, seed=seed, choice=config.choice,
-        verify=nasmith.Verification(best=0, front=0, baselines=False),
-    )  # fmt: skip
+    carry_out(storage, name, config, nasmith.Verification(best=0, front=0, baselines=False))
 
 
 def row(storage: Path, name: str) -> dict[str, float]:

@@ -18,7 +18,7 @@ from statistics import mean
 import nasmith
 from nasmith import analysis
 from nasmith.api import open_storage
-from nasmith.config import resolve
+from nasmith.config import RunConfig, resolve
 from nasmith.population import top
 from nasmith.registry import PARTS, create
 from nasmith.types import Status
@@ -37,7 +37,8 @@ def arms(rounds: int, prompts: int, samples: int) -> dict[str, dict[str, object]
     }
 
 
-def run_arm(storage: Path, name: str, options: dict[str, object], seed: int, steps: int) -> None:
+def carry_out(storage: Path, name: str, config: RunConfig, verification: nasmith.Verification) -> None:
+    """Run a configuration under a name, or go on with it; a finished run is left alone."""
     opened = open_storage(storage)
     known = {run.name: run for run in opened.runs()}
     opened.close()
@@ -46,17 +47,16 @@ def run_arm(storage: Path, name: str, options: dict[str, object], seed: int, ste
     if name in known:
         nasmith.resume(name, storage)
         return
+    parts = {part: create(kind, config.component(part).name, config.component(part).options) for part, kind in PARTS.items()}
+    nasmith.search(**parts, storage=storage, name=name, seed=config.seed, choice=config.choice, verify=verification)
+
+
+def run_arm(storage: Path, name: str, options: dict[str, object], seed: int, steps: int) -> None:
     options = dict(options)
     strategy = str(options.pop("strategy"))
-    config = resolve(
-        task="mnist1d",
-        strategy=strategy,
-        seed=seed,
-        flags={"task.steps": steps, **{f"strategy.{key}": value for key, value in options.items()}},
-    )
-    parts = {part: create(kind, config.component(part).name, config.component(part).options) for part, kind in PARTS.items()}
-    verification = nasmith.Verification(best=1, front=0, seeds=3, baselines=False)
-    nasmith.search(**parts, storage=storage, name=name, seed=seed, verify=verification)
+    flags = {"task.steps": steps, **{f"strategy.{key}": value for key, value in options.items()}}
+    config = resolve(task="mnist1d", strategy=strategy, seed=seed, flags=flags)
+    carry_out(storage, name, config, nasmith.Verification(best=1, front=0, seeds=3, baselines=False))
 
 
 def row(storage: Path, name: str) -> dict[str, float]:

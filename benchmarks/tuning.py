@@ -14,11 +14,12 @@ import argparse
 from pathlib import Path
 from statistics import mean
 
+from quality import carry_out
+
 import nasmith
 from nasmith import analysis
 from nasmith.api import open_storage
 from nasmith.config import resolve
-from nasmith.registry import PARTS, create
 from nasmith.types import Status
 
 ARMS = {
@@ -33,20 +34,8 @@ def run_name(arm: str, seed: int) -> str:
 
 
 def run_arm(storage: Path, arm: str, settings: list[str], seed: int) -> None:
-    """Run an arm, or go on with it; a finished one is left alone."""
-    name = run_name(arm, seed)
-    opened = open_storage(storage)
-    known = {run.name: run for run in opened.runs()}
-    opened.close()
-    if name in known and known[name].finished:
-        return
-    if name in known:
-        nasmith.resume(name, storage)
-        return
     config = resolve(task="mnist1d", lm="smollm2", seed=seed, settings=[*settings, *ARMS[arm]])
-    parts = {part: create(kind, config.component(part).name, config.component(part).options) for part, kind in PARTS.items()}
-    verification = nasmith.Verification(best=0, front=0, baselines=False)
-    nasmith.search(**parts, storage=storage, name=name, seed=seed, verify=verification)
+    carry_out(storage, run_name(arm, seed), config, nasmith.Verification(best=0, front=0, baselines=False))
 
 
 def rounds_of(storage: Path, arm: str, seed: int) -> list[tuple[float, float, float]]:

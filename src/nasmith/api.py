@@ -6,7 +6,7 @@ import itertools
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -32,12 +32,13 @@ from nasmith.protocols import (
     Storage,
     Strategy,
     Task,
+    traits_of,
 )
 from nasmith.redaction import secret_in
 from nasmith.repairing import Repairing
 from nasmith.spending import Estimate, guess
 from nasmith.storage import DEFAULT_STORAGE
-from nasmith.types import Brief, Candidate, Evaluation, Run, Sampling, Status, Traits
+from nasmith.types import Brief, Candidate, Evaluation, Run, Sampling, Status
 from nasmith.verify import Verification, verify, winners
 
 __all__ = ["Result", "estimate", "open_storage", "resume", "search"]
@@ -189,7 +190,7 @@ def estimate(task: Task, lm: LanguageModel, strategy: Strategy, budget: Budget =
 
     The prompt is made of two seeds, by the operator with the largest weight.
     """
-    traits: Traits = getattr(lm, "traits", Traits())
+    traits = traits_of(lm)
     if traits.free or not isinstance(lm, HostedLanguageModel):
         return None
     seeds = [Candidate(number, text) for number, text in enumerate(list(task.seeds().values())[:2], start=1)]
@@ -213,9 +214,8 @@ def _attach(lm: LanguageModel, storage: Storage) -> None:
 
 def _chosen(strategy: Strategy, lm: LanguageModel, choice: Choice) -> Strategy:
     """Wrap a strategy in what chooses operators and members of an ensemble, and has failed candidates fixed."""
-    of: Callable[[str], Traits] | None = getattr(lm, "traits_of", None)
     models: Mapping[str, Mapping[str, float]] = getattr(lm, "models", None) or {"": lm.operators}
-    traits = {name: of(name) if of is not None and name else getattr(lm, "traits", Traits()) for name in models}
+    traits = {name: traits_of(lm, name) for name in models}
     able = {name: set(CHAT_OPERATORS if traits[name].chat else OPERATORS) - {"fix"} for name in models}
     wanted = getattr(strategy, "operators", None)
     for operator in weights_of(wanted) if wanted is not None else ():

@@ -14,11 +14,11 @@ from nasmith.errors import ExhaustedError, NasmithError, RunStoppedError
 from nasmith.events import TuningProgress
 from nasmith.history import History
 from nasmith.propose import Planned, Templates, requests
-from nasmith.protocols import HostedLanguageModel, LanguageModel, Storage, TunableLanguageModel
+from nasmith.protocols import HostedLanguageModel, LanguageModel, Storage, TunableLanguageModel, traits_of
 from nasmith.receipts import Receipts
 from nasmith.seeding import derive
 from nasmith.spending import Purse
-from nasmith.types import Brief, Candidate, Completion, Description, Example, Traits, Tune, Tuning
+from nasmith.types import Brief, Candidate, Completion, Description, Example, Tune, Tuning
 
 __all__ = ["Proposals", "Reply"]
 
@@ -73,7 +73,7 @@ class Proposals:
         self._lm, self._storage, self._history, self._description = lm, storage, history, description
         self._templates = templates or Templates()
         self.receipts = Receipts(storage, history.run, purse or Purse())
-        self._dispatch = Dispatch(_traits(lm).concurrency, self.receipts.purse)
+        self._dispatch = Dispatch(traits_of(lm).concurrency, self.receipts.purse)
         self._unchecked = isinstance(lm, HostedLanguageModel)
         self.ended = ""
         """Why no more is asked, in words; empty while more may be."""
@@ -111,7 +111,7 @@ class Proposals:
             RunStoppedError: The stored replies answer another prompt.
         """
         first = 0
-        chat = _traits(self._lm, brief.model).chat
+        chat = traits_of(self._lm, brief.model).chat
         for planned in requests(brief, parents, self._description, chat=chat, prompts=self._templates):
             for errand in self._split(_Part(step, first, brief.round, planned), brief.model):
                 if self._unchecked and not errand.begun:
@@ -180,7 +180,7 @@ class Proposals:
         planned = part.planned
         assert planned is not None
         run, last = self._history.run, part.first + planned.request.n
-        first, portion = part.first, _traits(self._lm, model).batch or planned.request.n
+        first, portion = part.first, traits_of(self._lm, model).batch or planned.request.n
         while first < last:
             known, missing = self._history.replies(part.step, first, last - first)
             if known and known[0].prompt != planned.request.prompt:
@@ -234,10 +234,3 @@ def _check(lm: LanguageModel, receipts: Receipts) -> None:
     """Have a hosted model asked for a sign of life; runs on one of the model's threads."""
     if isinstance(lm, HostedLanguageModel):
         lm.check(receipts.call)
-
-
-def _traits(lm: LanguageModel, model: str = "") -> Traits:
-    """How a model, or a member of an ensemble, wants to be used."""
-    of: Callable[[str], Traits] | None = getattr(lm, "traits_of", None)
-    traits: Traits = of(model) if of is not None and model else getattr(lm, "traits", Traits())
-    return traits

@@ -27,6 +27,7 @@ from nasmith.types import (
     Request,
     Run,
     Script,
+    Traits,
     Tune,
     Tuning,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Task",
     "TunableLanguageModel",
     "Workload",
+    "traits_of",
 ]
 
 
@@ -76,6 +78,13 @@ class LanguageModel(Protocol):
 
     def close(self) -> None:
         """Free what it holds; may be called twice."""
+
+
+def traits_of(lm: LanguageModel, model: str = "") -> Traits:
+    """Return how a language model, or the member `model` of an ensemble, wants to be used."""
+    of: Callable[[str], Traits] | None = getattr(lm, "traits_of", None)
+    traits: Traits = of(model) if of is not None and model else getattr(lm, "traits", Traits())
+    return traits
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import BoundedSemaphore
 
 from nasmith.errors import ConfigError, UnknownNameError
-from nasmith.protocols import HostedLanguageModel, LanguageModel, TunableLanguageModel
+from nasmith.protocols import HostedLanguageModel, LanguageModel, TunableLanguageModel, traits_of
 from nasmith.types import Call, Completion, Example, Request, Traits, Tune, Tuning
 
 __all__ = ["Ensemble"]
@@ -61,7 +61,7 @@ class Ensemble:
 
     def traits_of(self, model: str) -> Traits:
         """Return how one member wants to be used; empty for the first."""
-        return getattr(self._member(model), "traits", Traits())
+        return traits_of(self._member(model))
 
     def warm(self) -> None:
         """Load what every member needs."""
@@ -150,4 +150,4 @@ def _together(models: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 def _price(member: LanguageModel, tokens_in: int, tokens_out: int) -> float | None:
     if isinstance(member, HostedLanguageModel):
         return member.price(tokens_in, tokens_out)
-    return 0.0 if getattr(member, "traits", Traits()).free else None
+    return 0.0 if traits_of(member).free else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nasmith.errors import ConfigError, ExhaustedError, RunStoppedError
-from nasmith.protocols import LanguageModel, Storage
+from nasmith.protocols import LanguageModel, Storage, traits_of
 from nasmith.types import Call, Completion, Example, Request, Script, Traits, Tune, Tuning
 
 __all__ = ["Replay"]
@@ -54,8 +55,7 @@ class Replay:
         model = make(self.recorded)
         self.name, self.temperatures, self.operators = model.name, model.temperatures, model.operators
         self.models = getattr(model, "models", {})
-        alone = getattr(model, "traits", Traits())
-        self._traits_of = getattr(model, "traits_of", lambda member: alone)
+        self._traits_of = partial(traits_of, model)
         self._completions, self._calls = storage.completions(self.run), storage.calls(self.run)
         self._tunings = {tuning.round: tuning for tuning in storage.tunings(self.run).values()}
         told = [evaluation for evaluation in storage.evaluations(self.run) if evaluation.purpose == "search"]

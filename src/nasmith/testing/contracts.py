@@ -27,7 +27,7 @@ import pytest
 
 from nasmith import registry
 from nasmith.executors.inline import Inline
-from nasmith.protocols import CostAwareStrategy, LanguageModel, Strategy, Task, TunableLanguageModel, Workload
+from nasmith.protocols import CostAwareStrategy, LanguageModel, Strategy, Task, TunableLanguageModel, Workload, traits_of
 from nasmith.seeding import generator
 from nasmith.types import (
     Brief,
@@ -40,7 +40,6 @@ from nasmith.types import (
     Outcome,
     Request,
     Status,
-    Traits,
     Tune,
 )
 
@@ -78,7 +77,7 @@ class LanguageModelContract:
     def ask(self, lm: LanguageModel, prompt: str = "", **options: Any) -> list[Completion]:
         """Ask once, by messages where the model wants them; times are left out of what comes back."""
         prompt = prompt or self.prompt
-        messages = (Message("system", "You write programs."), Message("user", prompt)) if _traits(lm).chat else ()
+        messages = (Message("system", "You write programs."), Message("user", prompt)) if traits_of(lm).chat else ()
         request = Request(prompt, **{"max_tokens": self.max_tokens, "messages": messages, "seed": 3, **options})
         return [replace(completion, seconds=0.0) for completion in lm.complete(request)]
 
@@ -87,25 +86,25 @@ class LanguageModelContract:
         assert isinstance(lm.name, str) and lm.name
         assert lm.temperatures and all(temperature >= 0 for temperature in lm.temperatures)
         assert any(lm.operators.values()) and all(weight >= 0 for weight in lm.operators.values())
-        assert _traits(lm).concurrency >= 1 and (_traits(lm).batch or 1) >= 1
+        assert traits_of(lm).concurrency >= 1 and (traits_of(lm).batch or 1) >= 1
 
     @pytest.mark.parametrize("n", [1, 3, 8])
     def test_gives_as_many_replies_as_are_asked_for(self, lm: LanguageModel, n: int) -> None:
-        n = min(n, _traits(lm).batch or n)
+        n = min(n, traits_of(lm).batch or n)
         replies = self.ask(lm, n=n)
         assert len(replies) == n
         assert all(type(reply.text) is str and reply.prompt == self.prompt and reply.model for reply in replies)
         assert {reply.finish for reply in replies} <= {"stop", "length"}
 
     def test_counts_the_tokens_of_a_prompt_once(self, lm: LanguageModel) -> None:
-        replies = self.ask(lm, n=min(3, _traits(lm).batch or 3))
+        replies = self.ask(lm, n=min(3, traits_of(lm).batch or 3))
         assert sum(reply.tokens_in > 0 for reply in replies) == 1
         assert all(0 <= reply.tokens_cached <= reply.tokens_in and reply.tokens_out >= 0 for reply in replies)
-        assert all(reply.cost >= 0 for reply in replies) and not (_traits(lm).free and any(reply.cost for reply in replies))
+        assert all(reply.cost >= 0 for reply in replies) and not (traits_of(lm).free and any(reply.cost for reply in replies))
 
     def test_the_same_request_gives_the_same_replies_whatever_was_asked_before(self, lm: LanguageModel) -> None:
-        _needs(_traits(lm).exact, "it does not promise the same replies to the same request")
-        n = min(3, _traits(lm).batch or 3)
+        _needs(traits_of(lm).exact, "it does not promise the same replies to the same request")
+        n = min(3, traits_of(lm).batch or 3)
         first = self.ask(lm, n=n)
         self.ask(lm, self.prompt * 2, n=n, seed=4)
         assert self.ask(lm, n=n) == first
@@ -114,16 +113,16 @@ class LanguageModelContract:
         other.close()
 
     def test_takes_as_many_requests_at_a_time_as_its_traits_say(self, lm: LanguageModel) -> None:
-        threads = min(_traits(lm).concurrency, _MOST_THREADS)
+        threads = min(traits_of(lm).concurrency, _MOST_THREADS)
         with ThreadPoolExecutor(threads) as pool:  # a thread alone is not the one that made it, either
             replies = list(pool.map(lambda seed: self.ask(lm, seed=seed), range(2 * threads)))
         assert [len(each) for each in replies] == [1] * (2 * threads)
         assert all(reply.prompt == self.prompt for each in replies for reply in each)
-        if _traits(lm).exact:
+        if traits_of(lm).exact:
             assert replies == [self.ask(lm, seed=seed) for seed in range(2 * threads)]
 
     def test_a_reply_is_never_shorter_than_where_it_is_stopped(self, lm: LanguageModel) -> None:
-        _needs(_traits(lm).exact, "without the same reply to the same request nobody can tell")
+        _needs(traits_of(lm).exact, "without the same reply to the same request nobody can tell")
         for seed in range(3):
             whole = self.ask(lm, seed=seed)[0].text
             stopped = self.ask(lm, seed=seed, stop=lambda text: self.cut if len(text) >= self.cut else None)[0].text
@@ -152,7 +151,7 @@ class LanguageModelContract:
         assert reply.prompt == prompt
 
     def test_goes_on_with_a_conversation(self, lm: LanguageModel) -> None:
-        _needs(_traits(lm).chat, "it is not asked by messages")
+        _needs(traits_of(lm).chat, "it is not asked by messages")
         roles = ("system", "user", "assistant", "user")
         messages = tuple(Message(role, f"{role}: {self.prompt}") for role in roles)  # type: ignore[arg-type]
         (reply,) = self.ask(lm, "the transcript", messages=messages)
@@ -170,7 +169,7 @@ class LanguageModelContract:
         assert isinstance(other, TunableLanguageModel)
         if tuning.accepted:
             other.load(path)
-        if _traits(lm).exact:
+        if traits_of(lm).exact:
             assert self.ask(other) == tuned
             lm.load(None)
             assert self.ask(lm) == first
@@ -353,10 +352,6 @@ def _children(action: Brief | Tune, step: int, first: int) -> list[Candidate]:
     return [
         Candidate(first + index, "x", parents, operator, "", step, index, action.round) for index in range(action.sampling.n)
     ]
-
-
-def _traits(lm: LanguageModel) -> Traits:
-    return getattr(lm, "traits", Traits())
 
 
 def _needs(holds: bool, reason: str) -> None:
