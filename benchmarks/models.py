@@ -60,7 +60,9 @@ def run_name(arm: str, seed: int) -> str:
 @contextmanager
 def server() -> Iterator[str]:
     """Run llama.cpp's server; its address."""
-    with subprocess.Popen([sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         assert process.stdout is not None and process.stdin is not None
         address = next(line.strip() for line in process.stdout if line.startswith("http"))
         try:
