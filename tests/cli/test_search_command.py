@@ -228,3 +228,17 @@ def test_an_operator_that_the_model_lacks_is_said_before_anything_is_begun(tmp_p
     result = runner.invoke(app, [*words, "--set", "operators=edit", "--storage", str(tmp_path / "runs.sqlite3")])
     assert result.exit_code == 2
     assert "unknown operator of toy 'edit'" in result.stderr and "crossover, infill, regrow" in result.stderr
+
+
+def test_a_key_that_is_withdrawn_in_the_middle_of_a_run_ends_it_with_the_way_to_go_on(tmp_path: Path) -> None:
+    from nasmith.testing import EchoServer
+
+    def answer(body: object) -> str:
+        return "```python\ndef Model():\n    return [7]\n```"
+
+    with EchoServer(answer, faults=lambda number, body: "401" if number > 3 else None) as server:
+        words = ["search", "nasmith.testing:ToyTask", "--lm", f"vllm/toy@{server.url}", "--executor", "inline"]
+        small = ["--rounds", "1", "--prompts", "4", "--samples", "4", "--set", "batch=1", "--set", "concurrency=1"]
+        result = runner.invoke(app, [*words, *small, "--storage", str(tmp_path / "runs.sqlite3"), "--name", "cut", "-q"])
+    assert result.exit_code == 2
+    assert "nasmith resume cut" in result.stderr and "NASMITH_API_KEY" in result.stderr

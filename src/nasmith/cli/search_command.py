@@ -225,7 +225,7 @@ def _follow(
     except KeyboardInterrupt:
         _say_resume(tracker, storage)
         raise typer.Exit(130) from None
-    except (RunStoppedError, StorageError):
+    except (RunStoppedError, StorageError, UsageError):  # a key may be withdrawn in the middle of a run
         _say_resume(tracker, storage)
         raise
     if as_json:
