@@ -145,8 +145,7 @@ def search(
         "strategy": _made("strategies", strategy),
         "executor": _made("executors", executor),
     }
-    opened = open_storage(storage)
-    _attach(parts["lm"], opened)
+    _attach(parts["lm"], storage)
     config = {
         **{part: registry.describe(registry.PARTS[part], component) for part, component in parts.items()},
         "seed": seed,
@@ -157,6 +156,7 @@ def search(
     }
     _refuse_secrets(config)
     with _started(parts), ExitStack() as held:
+        opened = open_storage(storage)
         claimed = _claim_new(held, opened, name, parts["task"].name)
         run = Run(claimed, config, version("nasmith"), _environment(), datetime.now(UTC).isoformat(timespec="seconds"))
         return _execute(run, parts, opened, observers, new=True)
@@ -202,13 +202,13 @@ def estimate(task: Task, lm: LanguageModel, strategy: Strategy, budget: Budget =
     return guess(children, [planned.request for planned in requests(brief, seeds, task.describe(), chat=traits.chat)], lm.price)
 
 
-def _attach(lm: LanguageModel, storage: Storage) -> None:
+def _attach(lm: LanguageModel, storage: Storage | str | Path | None) -> None:
     """Have a recorded model read its recording, from the run's own storage where it names no other."""
     if isinstance(lm, RecordedLanguageModel):
-        where: str = getattr(lm, "storage", "")
-        source = open_storage(where, read_only=True) if where else storage
+        where = getattr(lm, "storage", "") or storage
+        source = open_storage(where, read_only=True)
         lm.attach(source, lambda part: registry.create("lms", part["name"], part["options"]))
-        if where:
+        if source is not where:  # it was opened here
             source.close()
 
 
