@@ -20,7 +20,7 @@ SRC = ROOT / "src" / "nasmith"
 
 # A module imports only from lines above its own, and from its own folder.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("types", "errors", "files", "redaction", "seeding"),
+    ("types", "errors", "files", "redaction", "seeding", "space"),
     ("events", "protocols"),
     ("source", "population", "bandit"),
     ("canonical", "replies"),
@@ -31,6 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("roster",),
     ("loop",),
     ("registry",),
+    ("matching",),
     ("config", "export", "testing"),
     ("api",),
     ("nasmith",),  # the package's own names

@@ -13,7 +13,7 @@ from typing import Any
 from nasmith import population
 from nasmith.protocols import Storage, Task
 from nasmith.seeding import generator
-from nasmith.types import Brief, Call, Candidate, Completion, Evaluation, Objective, Run, Status, Tune, Tuning
+from nasmith.types import Call, Candidate, Completion, Evaluation, Objective, Run, Status, Tuning, Wish
 
 __all__ = [
     "FLAG_RULE",
@@ -65,7 +65,7 @@ class Records:
     candidates: Mapping[int, Candidate]
     evaluations: tuple[Evaluation, ...]
     completions: Mapping[tuple[int, int], Completion]
-    asked: tuple[Brief | Tune, ...]
+    asked: tuple[Wish, ...]
     tunings: Mapping[int, Tuning]
     calls: tuple[Call, ...] = ()
 

@@ -22,6 +22,7 @@ from nasmith.errors import RunBusyError, UnknownNameError, UsageError
 from nasmith.events import Finished, Observer, Verifying
 from nasmith.interrupts import graceful
 from nasmith.loop import Budget, Search
+from nasmith.matching import default_lm, prepare
 from nasmith.population import Scored, front, top
 from nasmith.propose import CHAT_OPERATORS, OPERATORS, Templates, requests
 from nasmith.protocols import (
@@ -32,6 +33,7 @@ from nasmith.protocols import (
     Storage,
     Strategy,
     Task,
+    space_of,
     traits_of,
 )
 from nasmith.redaction import secret_in
@@ -102,28 +104,28 @@ def open_storage(where: str | Path | Storage | None = None, *, read_only: bool =
 
 def search(
     task: Task | str = "mnist1d",
-    lm: LanguageModel | str = "smollm2",
-    strategy: Strategy | str = "evoprompting",
-    executor: Executor | str = "processes",
+    lm: LanguageModel | str | None = None,
+    strategy: Strategy | str | None = None,
+    executor: Executor | str | None = None,
     storage: Storage | str | Path | None = None,
     *,
     name: str | None = None,
     seed: int = 0,
     budget: Budget = Budget(),  # noqa: B008 - frozen
-    verify: Verification = Verification(),  # noqa: B008 - frozen
+    verify: Verification | None = None,
     choice: Choice = Choice(),  # noqa: B008 - frozen
     templates: str | Path = "",
     observers: Sequence[Observer] = (),
 ) -> Result:
     """Search for models, verify the winners, and return what was found.
 
-    Components are objects, or names where the defaults do.
+    Components are objects, or names where the defaults do. What is left out is what suits the task.
 
     Args:
         task: What to search for.
-        lm: Who proposes.
-        strategy: Who decides what to try next.
-        executor: Where candidates run.
+        lm: Who proposes; by default the embedded model, or nobody where the strategy asks none.
+        strategy: Who decides what to try next; by default EvoPrompting, or what the task prefers.
+        executor: Where candidates run; by default sandboxed processes, or what the task prefers.
         storage: A path, a URL or a Storage; by default `nasmith-runs/nasmith.sqlite3`.
         name: The run's name; by default the task's name and a number.
         seed: The same seed gives the same candidates on the same machine.
@@ -139,12 +141,9 @@ def search(
         MissingDependencyError, StorageError: Something is not installed; the storage cannot be written.
         RunStoppedError: The run cannot go on; what it finished is stored and `resume` takes it up.
     """
-    parts = {
-        "task": _made("tasks", task),
-        "lm": _made("lms", lm),
-        "strategy": _made("strategies", strategy),
-        "executor": _made("executors", executor),
-    }
+    parts = _parts(task, lm, strategy, executor)
+    if verify is None:
+        verify = Verification(**getattr(parts["task"], "defaults", {}).get("verify", {}))
     _attach(parts["lm"], storage)
     config = {
         **{part: registry.describe(registry.PARTS[part], component) for part, component in parts.items()},
@@ -155,11 +154,27 @@ def search(
         "templates": str(templates),
     }
     _refuse_secrets(config)
+    prepare(parts["task"], parts["strategy"])
     with _started(parts), ExitStack() as held:
         opened = open_storage(storage)
         claimed = _claim_new(held, opened, name, parts["task"].name)
         run = Run(claimed, config, version("nasmith"), _environment(), datetime.now(UTC).isoformat(timespec="seconds"))
         return _execute(run, parts, opened, observers, new=True)
+
+
+def _parts(
+    task: Task | str, lm: LanguageModel | str | None, strategy: Strategy | str | None, executor: Executor | str | None
+) -> dict[str, Any]:
+    """Make what is named; what is left out is what the task prefers."""
+    made = _made("tasks", task)
+    wanted = {"strategy": "evoprompting", "executor": "processes", **getattr(made, "defaults", {})}
+    decider = _made("strategies", strategy or wanted["strategy"])
+    return {
+        "task": made,
+        "lm": _made("lms", lm or default_lm(decider)),
+        "strategy": decider,
+        "executor": _made("executors", executor or wanted["executor"]),
+    }
 
 
 def resume(name: str, storage: Storage | str | Path | None = None, *, observers: Sequence[Observer] = ()) -> Result:
@@ -181,6 +196,7 @@ def resume(name: str, storage: Storage | str | Path | None = None, *, observers:
             part: registry.create(kind, config[part]["name"], config[part]["options"]) for part, kind in registry.PARTS.items()
         }
         _attach(parts["lm"], opened)
+        prepare(parts["task"], parts["strategy"])
         with _started(parts):
             return _execute(run, parts, opened, observers, new=False)
 
@@ -191,7 +207,7 @@ def estimate(task: Task, lm: LanguageModel, strategy: Strategy, budget: Budget =
     The prompt is made of two seeds, by the operator with the largest weight.
     """
     traits = traits_of(lm)
-    if traits.free or not isinstance(lm, HostedLanguageModel):
+    if traits.free or not isinstance(lm, HostedLanguageModel) or not task.seeds():
         return None
     seeds = [Candidate(number, text) for number, text in enumerate(list(task.seeds().values())[:2], start=1)]
     children = min(strategy.planned, budget.evaluations or strategy.planned)
@@ -213,7 +229,7 @@ def _attach(lm: LanguageModel, storage: Storage | str | Path | None) -> None:
 
 
 def _chosen(strategy: Strategy, lm: LanguageModel, choice: Choice) -> Strategy:
-    """Wrap a strategy in what chooses operators and members of an ensemble, and has failed candidates fixed."""
+    """Wrap a strategy of programs in what chooses operators and members of an ensemble, and has failed candidates fixed."""
     models: Mapping[str, Mapping[str, float]] = getattr(lm, "models", None) or {"": lm.operators}
     traits = {name: traits_of(lm, name) for name in models}
     able = {name: set(CHAT_OPERATORS if traits[name].chat else OPERATORS) - {"fix"} for name in models}
@@ -277,7 +293,9 @@ def _execute(
     seed, budget, what = config["seed"], Budget(**config["budget"]), Verification(**config["verify"])
     templates = Templates(config.get("templates") or None)
     templates.check(task.describe())
-    strategy = _chosen(parts["strategy"], lm, Choice(**config.get("choice", {"by": "weights"})))
+    strategy = parts["strategy"]
+    if space_of(task) is None and not getattr(strategy, "lm_free", False):
+        strategy = _chosen(strategy, lm, Choice(**config.get("choice", {"by": "weights"})))
     began = time.monotonic()
     loop = Search(
         run, task, lm, strategy, parts["executor"], storage, seed, budget, new=new, observers=observers, templates=templates

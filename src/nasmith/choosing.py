@@ -18,7 +18,7 @@ from nasmith.bandit import Bandit, Settings, reward, weights_of
 from nasmith.errors import ConfigError
 from nasmith.protocols import CostAwareStrategy, Strategy
 from nasmith.seeding import generator
-from nasmith.types import Brief, Candidate, Completion, Evaluation, Tune
+from nasmith.types import Brief, Candidate, Completion, Evaluation, Wish
 
 __all__ = ["Choice", "Choosing"]
 
@@ -93,7 +93,7 @@ class Choosing:
         self._seed = seed
         self.strategy.begin(seed, temperatures, operators)
 
-    def ask(self) -> Brief | Tune | None:
+    def ask(self) -> Wish | None:
         """Return the strategy's wish; a brief with the model and the operator that were drawn."""
         action = self.strategy.ask()
         if action is None:

@@ -29,6 +29,7 @@ from nasmith import registry
 from nasmith.choosing import Choice
 from nasmith.errors import ConfigError, UnknownNameError, UsageError
 from nasmith.loop import Budget
+from nasmith.matching import default_lm
 from nasmith.verify import Verification
 
 __all__ = ["Component", "RunConfig", "resolve"]
@@ -113,6 +114,7 @@ def resolve(
     _check_keys(values, file, lines)
     if "task" not in values:
         raise ConfigError(f"no task was named. Valid: {', '.join(registry.names('tasks'))}.")
+    values = _with_defaults(values, settings)
     config = _build(values, file, lines)
     updates = [(key, value) for key, value in map(_setting, settings)]
     updates += [(key, value) for key, value in (flags or {}).items() if value is not None]
@@ -124,6 +126,20 @@ def resolve(
         config = _build(values, None, {})
     _check_options(config, file, lines)
     return config
+
+
+def _with_defaults(values: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """Add what the task has where the user names nothing, and no language model for a strategy that asks none."""
+    task = _component("task", values["task"])
+    if not isinstance(task, dict) or not isinstance(task.get("name"), str):
+        return values  # what is wrong with it is said when it is checked
+    defaults = getattr(registry.load("tasks", task["name"]), "defaults", {})
+    values = {**defaults, **values}
+    if "lm" not in values and not any(setting.startswith("lm.") for setting in settings):
+        strategy = _component("strategy", values.get("strategy", RunConfig.model_fields["strategy"].default.name))
+        if isinstance(strategy, dict) and isinstance(strategy.get("name"), str):
+            values["lm"] = default_lm(registry.load("strategies", strategy["name"]))
+    return values
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nasmith.types import Brief, Call, Candidate, Completion, Evaluation, Run, Tune, Tuning
+from nasmith.types import Call, Candidate, Completion, Evaluation, Run, Tuning, Wish
 
 __all__ = [
     "Asked",
@@ -45,7 +45,7 @@ class Asked:
     """The strategy made its wish number `step`; the language model works on it next (or its stored replies are read)."""
 
     step: int
-    action: Brief | Tune
+    action: Wish
 
 
 @dataclass(frozen=True, slots=True)

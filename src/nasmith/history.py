@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from nasmith.protocols import Storage
-from nasmith.types import Brief, Call, Completion, Evaluation, Script, Tune, Tuning
+from nasmith.types import Call, Completion, Evaluation, Script, Tuning, Wish
 
 __all__ = ["History"]
 
@@ -33,7 +33,7 @@ class History:
     def __init__(self, storage: Storage, run: str, *, new: bool = False, script: Script | None = None) -> None:
         evaluations = [] if new else storage.evaluations(run)
         self.run, self.script = run, script
-        self.asked: Sequence[tuple[int, Brief | Tune]] = [] if new else storage.asked(run)
+        self.asked: Sequence[tuple[int, Wish]] = [] if new else storage.asked(run)
         self.backlog = deque(e for e in evaluations if e.purpose == "search")
         self.evaluated = frozenset(e.candidate for e in self.backlog)
         self.verified: dict[tuple[int, int], Evaluation] = {
@@ -54,7 +54,7 @@ class History:
         """Return the tuning that a step led to."""
         return self._tunings.get(step)
 
-    def wish(self, step: int) -> tuple[int, Brief | Tune] | None:
+    def wish(self, step: int) -> tuple[int, Wish] | None:
         """Return a wish that was made before, here or in the script, with the number of evaluations told before it."""
         if step < len(self.asked):
             return self.asked[step]

@@ -28,12 +28,13 @@ from nasmith.protocols import (
     Storage,
     Strategy,
     Task,
+    space_of,
 )
 from nasmith.roster import Roster, identity
 from nasmith.seeding import derive
 from nasmith.spending import Purse
 from nasmith.trials import Trials
-from nasmith.types import Brief, Candidate, Evaluation, Job, Run, Script, Status, Tune
+from nasmith.types import Brief, Candidate, Evaluation, Job, Run, Script, Status, Suggestion, Tune, Wish
 
 __all__ = ["Budget", "Search", "check_seeds", "purse_of"]
 
@@ -132,8 +133,8 @@ class Search:
         self.history = History(storage, run.name, new=new, script=script)
         self.trials = Trials(task, executor, strategy.accepts)
         purse = Purse() if script is not None else purse_of(lm, budget, self.history)  # a recording is paid for
-        self._proposals = Proposals(lm, storage, self.history, task.describe(), purse, templates)
-        self._roster = Roster(task.describe())
+        self._proposals = Proposals(lm, storage, self.history, task.describe(), purse, templates, space_of(task))
+        self._roster = Roster(task.describe(), space_of(task))
         self._due = _Due(script)
         self._step = 0  # wishes made
         self._told = 0  # evaluations told
@@ -239,7 +240,10 @@ class Search:
                 self._storage.add_asked(self._run.name, self._step, self._told, action)
             self.emit(Asked(self._step, action))
             if isinstance(action, Brief):
-                self._proposals.propose(self._step, action, [self._roster[parent] for parent in action.parents])
+                parents = [self._roster[parent] for parent in action.parents]
+                self._proposals.propose(self._step, action, parents, [self._roster.reply(parent) for parent in parents])
+            elif isinstance(action, Suggestion):
+                self._add(self._roster.suggested(self._step, action))
             else:
                 self._proposals.tune(self._step, action, [self._roster.lesson(child) for child in action.candidates])
             self._step += 1
@@ -339,10 +343,13 @@ def purse_of(lm: LanguageModel, budget: Budget, history: History) -> Purse:
     return purse
 
 
-def _cut(action: Brief | Tune, left: float, former: Brief | Tune | None) -> Brief | Tune:
+def _cut(action: Wish, left: float, former: Wish | None) -> Wish:
     """Cut a wish for more children than the budget has left, or had when the wish was made before."""
     if isinstance(action, Tune):
         return action
+    if isinstance(action, Suggestion):
+        most = min(left, len(former.texts) if isinstance(former, Suggestion) else math.inf, len(action.texts))
+        return replace(action, texts=action.texts[: int(most)])
     n = min(action.sampling.n, left, former.sampling.n if isinstance(former, Brief) else math.inf)
     return action if n == action.sampling.n else replace(action, sampling=replace(action.sampling, n=int(n)))
 
@@ -366,14 +373,14 @@ def check_seeds(task: Task, executor: Executor) -> None:
     Raises:
         SeedError: A seed does not build, or two are the same program.
     """
-    seeds = task.seeds()
-    if not seeds:
+    seeds, space = task.seeds(), space_of(task)
+    if not seeds and space is None:
         raise SeedError(f"task {task.name!r} has no seed programs; a search needs at least one.")
     futures = {}
     known: dict[str, str] = {}
     for label, text in seeds.items():
         try:
-            form = identity(text)
+            form = identity(text, space)
         except ValueError as error:
             raise SeedError(f"seed {label!r} of task {task.name!r}: {error}.") from error
         if form in known:

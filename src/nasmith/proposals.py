@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,6 +17,7 @@ from nasmith.propose import Planned, Templates, requests
 from nasmith.protocols import HostedLanguageModel, LanguageModel, Storage, TunableLanguageModel, traits_of
 from nasmith.receipts import Receipts
 from nasmith.seeding import derive
+from nasmith.space import Space
 from nasmith.spending import Purse
 from nasmith.types import Brief, Candidate, Completion, Description, Example, Tune, Tuning
 
@@ -59,6 +60,7 @@ class Proposals:
         description: The task's.
         purse: What replies may cost.
         templates: The texts of prompts.
+        space: The space whose designs are asked for; None for programs.
     """
 
     def __init__(
@@ -69,9 +71,10 @@ class Proposals:
         description: Description,
         purse: Purse | None = None,
         templates: Templates | None = None,
+        space: Space | None = None,
     ) -> None:
         self._lm, self._storage, self._history, self._description = lm, storage, history, description
-        self._templates = templates or Templates()
+        self._templates, self._space = templates or Templates(), space
         self.receipts = Receipts(storage, history.run, purse or Purse())
         self._dispatch = Dispatch(traits_of(lm).concurrency, self.receipts.purse)
         self._unchecked = isinstance(lm, HostedLanguageModel)
@@ -104,15 +107,17 @@ class Proposals:
         self._unchecked = False
         return self._dispatch.prepare(partial(_check, self._lm, self.receipts))
 
-    def propose(self, step: int, brief: Brief, parents: list[Candidate]) -> None:
-        """Send a brief's requests, or take their stored replies.
+    def propose(self, step: int, brief: Brief, parents: Sequence[Candidate], replies: Sequence[str] = ()) -> None:
+        """Send a brief's requests, or take their stored replies. `replies` are the texts that the parents came from.
 
         Raises:
             RunStoppedError: The stored replies answer another prompt.
         """
         first = 0
         chat = traits_of(self._lm, brief.model).chat
-        for planned in requests(brief, parents, self._description, chat=chat, prompts=self._templates):
+        for planned in requests(
+            brief, parents, self._description, chat=chat, prompts=self._templates, space=self._space, replies=replies
+        ):
             for errand in self._split(_Part(step, first, brief.round, planned), brief.model):
                 if self._unchecked and not errand.begun:
                     self._unchecked = False

@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from nasmith.space import Space
 from nasmith.types import (
-    Brief,
     Call,
     Candidate,
     Completion,
@@ -30,6 +30,7 @@ from nasmith.types import (
     Traits,
     Tune,
     Tuning,
+    Wish,
 )
 
 __all__ = [
@@ -39,11 +40,13 @@ __all__ = [
     "HostedLanguageModel",
     "LanguageModel",
     "RecordedLanguageModel",
+    "SpaceStrategy",
     "Storage",
     "Strategy",
     "Task",
     "TunableLanguageModel",
     "Workload",
+    "space_of",
     "traits_of",
 ]
 
@@ -85,6 +88,12 @@ def traits_of(lm: LanguageModel, model: str = "") -> Traits:
     of: Callable[[str], Traits] | None = getattr(lm, "traits_of", None)
     traits: Traits = of(model) if of is not None and model else getattr(lm, "traits", Traits())
     return traits
+
+
+def space_of(task: Task) -> Space | None:
+    """Return the space whose designs a task's candidates are; None where they are programs."""
+    space: Space | None = getattr(task, "space", None)
+    return space
 
 
 @runtime_checkable
@@ -182,7 +191,13 @@ class Workload(Protocol):
 
 @runtime_checkable
 class Task(Protocol):
-    """A problem to design models for. Lives in the trusted process and holds the labels."""
+    """A problem to design models for. Lives in the trusted process and holds the labels.
+
+    Four attributes are optional. `defaults`: what a run has where the user names nothing, by key of its configuration, such as
+    {"strategy": "random"}. `space` (`nasmith.space.Space`): candidates are designs of this space instead of programs; a
+    search in it needs no seeds. `check()`: called once before anything is begun; raises UsageError where nothing can come of
+    it. `reveal(text)`: metrics of a candidate that the search is not shown, where they are known without training.
+    """
 
     name: str
     objectives: Sequence[Objective]
@@ -239,7 +254,9 @@ class Executor(Protocol):
 class Strategy(Protocol):
     """Decides what to try next. Its state is a function of its tells; its randomness of (seed, round, index).
 
-    The loop calls `begin`, tells all seeds, and then asks. Each Brief leads to exactly `sampling.n` tells.
+    The loop calls `begin`, tells all seeds, and then asks. Each Brief leads to exactly `sampling.n` tells, each Suggestion to
+    one for each of its texts. Two attributes are optional: `suits`, a set with "programs" (the default), "spaces" or both: what
+    candidates it can propose; `lm_free`, whether it never asks a language model.
     """
 
     planned: int
@@ -248,7 +265,7 @@ class Strategy(Protocol):
     def begin(self, seed: int, temperatures: Sequence[float], operators: Mapping[str, float]) -> None:
         """Take the run's seed and what suits the language model, once, before anything else."""
 
-    def ask(self) -> Brief | Tune | None:
+    def ask(self) -> Wish | None:
         """The next wish; None to wait for what runs. None with nothing running ends the search. None changes nothing."""
 
     def accepts(self, metrics: Mapping[str, float]) -> bool:
@@ -256,6 +273,18 @@ class Strategy(Protocol):
 
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> None:
         """Learn how a candidate did; in any order within a round."""
+
+
+@runtime_checkable
+class SpaceStrategy(Strategy, Protocol):
+    """A strategy that works on designs of a space."""
+
+    def enter(self, space: Space | None, objectives: Sequence[Objective]) -> None:
+        """Take the task's space, None where it has none, and its objectives; called before `begin`.
+
+        Raises:
+            UsageError: It cannot work there.
+        """
 
 
 @runtime_checkable
@@ -280,10 +309,10 @@ class Storage(Protocol):
     def folder(self, name: str) -> Path:
         """The run's folder for files (adapters, weights); created when asked for."""
 
-    def add_asked(self, run: str, step: int, told: int, action: Brief | Tune) -> None:
+    def add_asked(self, run: str, step: int, told: int, action: Wish) -> None:
         """Record the `step`-th wish of the strategy, made after `told` evaluations had been told."""
 
-    def asked(self, run: str) -> list[tuple[int, Brief | Tune]]:
+    def asked(self, run: str) -> list[tuple[int, Wish]]:
         """All wishes in order of step: (told, action)."""
 
     def add_completions(self, run: str, step: int, first: int, completions: Sequence[Completion]) -> None:

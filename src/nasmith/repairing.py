@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from nasmith.protocols import CostAwareStrategy, Strategy
 from nasmith.seeding import derive
-from nasmith.types import Brief, Candidate, Completion, Evaluation, Sampling, Status, Tune
+from nasmith.types import Brief, Candidate, Completion, Evaluation, Sampling, Status, Wish
 
 __all__ = ["Repairing"]
 
@@ -29,8 +29,8 @@ class _Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    action: Brief | Tune
+class _Asked:
+    action: Wish
     step: int  # of the strategy's own wish that it goes back to
     failure: _Failure | None = None  # what a fix is for
 
@@ -59,15 +59,15 @@ class Repairing:
         self.strategy, self.models = strategy, models
         self.planned: int = strategy.planned
         self.rounds: int | None = getattr(strategy, "rounds", None)
-        self._wishes: list[_Wish] = []  # by step
-        self._queue: deque[_Wish] = deque()  # fixes to ask for
+        self._wishes: list[_Asked] = []  # by step
+        self._queue: deque[_Asked] = deque()  # fixes to ask for
         self._own = 0  # wishes of the strategy
 
     def begin(self, seed: int, temperatures: Sequence[float], operators: Mapping[str, float]) -> None:
         """Pass on the run's seed; a fix derives its own from the seed of the brief that it goes back to."""
         self.strategy.begin(seed, temperatures, operators)
 
-    def ask(self) -> Brief | Tune | None:
+    def ask(self) -> Wish | None:
         """Return the next fix, in the order in which failures were told, or else the strategy's wish."""
         if self._queue:
             wish = self._queue.popleft()
@@ -75,7 +75,7 @@ class Repairing:
             action = self.strategy.ask()
             if action is None:
                 return None
-            wish = _Wish(action, self._own)
+            wish = _Asked(action, self._own)
             self._own += 1
         self._wishes.append(wish)
         return wish.action
@@ -100,7 +100,7 @@ class Repairing:
             told, result = (seen, evaluation) if evaluation.status is Status.OK else (wish.failure.candidate, first)
             self.strategy.tell(told, replace(result, seconds=first.seconds + evaluation.seconds))
         elif isinstance(wish.action, Brief) and self._fixable(wish.action, candidate, evaluation):
-            self._queue.append(_Wish(_fix(wish.action, candidate, evaluation), wish.step, _Failure(seen, evaluation)))
+            self._queue.append(_Asked(_fix(wish.action, candidate, evaluation), wish.step, _Failure(seen, evaluation)))
         else:
             self.strategy.tell(seen, evaluation)
 

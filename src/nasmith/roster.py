@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from nasmith.canonical import canonical_hash
 from nasmith.proposals import Reply
 from nasmith.propose import children, example
-from nasmith.types import Candidate, Completion, Description, Example, Message
+from nasmith.space import Space
+from nasmith.types import Candidate, Completion, Description, Example, Message, Suggestion
 
 __all__ = ["Roster", "identity"]
 
 
 class Roster:
-    """All candidates so far, by id. Ids count from 1 in the order in which candidates are made, seeds first."""
+    """All candidates so far, by id. Ids count from 1 in the order in which candidates are made, seeds first.
 
-    def __init__(self, description: Description) -> None:
-        self._description = description
+    Args:
+        description: The task's.
+        space: The space whose designs the candidates are; None for programs.
+    """
+
+    def __init__(self, description: Description, space: Space | None = None) -> None:
+        self._description, self._space = description, space
         self._candidates: dict[int, Candidate] = {}
         self._first: dict[str, int] = {}  # the first candidate of each canonical form
         self._replies: dict[int, tuple[Completion, tuple[Message, ...]]] = {}  # what a child came from, and what was asked
@@ -34,7 +41,7 @@ class Roster:
     def plant(self, seeds: Mapping[str, str]) -> list[Candidate]:
         """Make the seed programs the first candidates."""
         return [
-            self._enter(Candidate(index + 1, text, index=index, label=label, canonical=identity(text)))
+            self._enter(Candidate(index + 1, text, index=index, label=label, canonical=identity(text, self._space)))
             for index, (label, text) in enumerate(seeds.items())
         ]
 
@@ -44,21 +51,33 @@ class Roster:
         for offset, child in enumerate(children(reply.planned, reply.completions)):
             number = len(self) + 1
             self._replies[number] = reply.completions[offset], reply.planned.request.messages
-            flaw = child.flaw or _flaw(child.text)
-            if flaw:
-                self._flaws[number] = flaw
             candidate = Candidate(
                 id=number,
                 text=child.text,
                 parents=child.parents,
                 operator=child.operator,
-                canonical="" if flaw else canonical_hash(child.text),
                 step=reply.step,
                 index=reply.first + offset,
                 round=reply.round,
             )
-            made.append(self._enter(candidate))
+            made.append(self._examined(candidate, child.flaw))
         return made
+
+    def suggested(self, step: int, suggestion: Suggestion) -> list[Candidate]:
+        """Make candidates of what a strategy has made itself."""
+        made = []
+        for index, text in enumerate(suggestion.texts):
+            number = len(self) + 1
+            candidate = Candidate(
+                number, text, suggestion.parents, suggestion.operator, step=step, index=index, round=suggestion.round
+            )
+            made.append(self._examined(candidate))
+        return made
+
+    def reply(self, candidate: Candidate) -> str:
+        """Return the text of the reply that a candidate came from; empty where none did."""
+        completion = self.completion(candidate)
+        return "" if completion is None else completion.text
 
     def flaw(self, candidate: Candidate) -> str:
         """Say why a candidate is no program; empty for a program."""
@@ -78,6 +97,16 @@ class Roster:
         completion, messages = self._replies[number]
         return example(completion.prompt, self[number].text, self._description, messages)
 
+    def _examined(self, candidate: Candidate, flaw: str = "") -> Candidate:
+        """Enter a candidate with its identity, or with what is wrong with it."""
+        try:
+            if flaw:
+                raise ValueError(flaw)
+            candidate = replace(candidate, canonical=identity(candidate.text, self._space))
+        except ValueError as error:
+            self._flaws[candidate.id] = str(error)
+        return self._enter(candidate)
+
     def _enter(self, candidate: Candidate) -> Candidate:
         self._candidates[candidate.id] = candidate
         if candidate.canonical:
@@ -85,23 +114,12 @@ class Roster:
         return candidate
 
 
-def identity(text: str) -> str:
-    """Return the hash of a program's canonical form.
+def identity(text: str, space: Space | None = None) -> str:
+    """Return what equal candidates have in common: the hash of a program's canonical form, or the canonical design.
 
     Raises:
-        ValueError: The text is no program; the message says why.
+        ValueError: The text is no program, or no design of the space; the message says why.
     """
-    if flaw := _flaw(text):
-        raise ValueError(flaw)
-    return canonical_hash(text)
-
-
-def _flaw(text: str) -> str:
-    """Say why a text is no program; empty for a program."""
     if not text.strip():
-        return "the reply was empty"
-    try:
-        canonical_hash(text)
-    except ValueError as error:
-        return str(error)
-    return ""
+        raise ValueError("the reply was empty")
+    return canonical_hash(text) if space is None else space.write(space.canonical(space.read(text)))

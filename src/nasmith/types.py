@@ -5,7 +5,7 @@ Standard library only. Arrays appear as `Mapping[str, Any]` of NumPy arrays, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -28,9 +28,11 @@ __all__ = [
     "Sampling",
     "Script",
     "Status",
+    "Suggestion",
     "Traits",
     "Tune",
     "Tuning",
+    "Wish",
 ]
 
 Purpose = Literal["search", "verify"]
@@ -194,6 +196,27 @@ class Tune:
 
 
 @dataclass(frozen=True, slots=True)
+class Suggestion:
+    """Candidates that a strategy has made itself: no language model is asked.
+
+    Attributes:
+        texts: One candidate each.
+        operator: How they were made.
+        parents: Ids of what they were made from.
+        round: The strategy's round.
+    """
+
+    texts: tuple[str, ...]
+    operator: str
+    parents: tuple[int, ...] = ()
+    round: int = 0
+
+
+Wish = Brief | Suggestion | Tune
+"""What a strategy asks for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation with a language model."""
 
@@ -269,6 +292,8 @@ class Request:
         place: The step and the index of the first child that the replies are for.
         model: Which member of an ensemble is asked.
         record: Told of every exchange that gave no completion, when it ends. May be called from any thread.
+        options: Given the reply so far, the texts that it may go on with, none of which begins another; none where it is
+            complete. None where a reply is free. A model that cannot be held to it ignores it.
     """
 
     prompt: str
@@ -282,6 +307,7 @@ class Request:
     place: tuple[int, int] = (0, 0)
     model: str = ""
     record: Callable[[Call], None] | None = None
+    options: Callable[[str], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,6 +446,6 @@ class Script:
         seconds: How long each evaluation took, by candidate: a strategy may decide by it.
     """
 
-    asked: tuple[tuple[int, Brief | Tune], ...]
+    asked: tuple[tuple[int, Wish], ...]
     told: tuple[int, ...]
     seconds: Mapping[int, float]

@@ -109,15 +109,18 @@ def verify(
         for trial, outcome, evaluation in trials.finished():
             if evaluation.status is Status.OK:
                 name = f"weights/{trial.candidate.id}-{trial.job.seed}.safetensors"
-                _save(task, outcome, storage.folder(run) / name)
-                evaluation = replace(evaluation, weights=name)
+                if _save(task, outcome, storage.folder(run) / name):
+                    evaluation = replace(evaluation, weights=name)
             storage.add_evaluation(run, evaluation)
             emit(Evaluated(trial.candidate, evaluation, evaluation.metrics.get("fitness")))
     return not stopped()
 
 
-def _save(task: Task, outcome: Outcome, path: Path) -> None:
-    """Write the state of the best validation point; the file is whole or not there."""
-    from safetensors.numpy import save
+def _save(task: Task, outcome: Outcome, path: Path) -> bool:
+    """Write the state of the best validation point, if there is any; the file is whole or not there."""
+    state = task.best_state(outcome)
+    if state:
+        from safetensors.numpy import save
 
-    write_whole(path, save(dict(task.best_state(outcome))))
+        write_whole(path, save(dict(state)))
+    return bool(state)

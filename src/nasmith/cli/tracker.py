@@ -22,7 +22,7 @@ from nasmith.events import (
     TuningProgress,
     Verifying,
 )
-from nasmith.types import Brief, Run, Status, Tuning
+from nasmith.types import Brief, Run, Status, Tune, Tuning
 
 __all__ = ["Tracker"]
 
@@ -115,7 +115,7 @@ class Tracker:
             count = event.action.sampling.n
             parents = " and ".join(f"#{parent}" for parent in event.action.parents)
             self.pending[event.step] = (f"writing {count} children: {event.action.operator} of {parents}", count)
-        else:
+        elif isinstance(event.action, Tune):
             self.pending[event.step] = (f"learning from {len(event.action.candidates)} children", 0)
         self._describe()
 

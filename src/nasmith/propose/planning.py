@@ -9,6 +9,7 @@ from nasmith.propose.chat import CHAT_OPERATORS
 from nasmith.propose.continuation import OPERATORS
 from nasmith.propose.making import Planned
 from nasmith.propose.templates import DEFAULT, Templates
+from nasmith.space import Space
 from nasmith.types import Brief, Candidate, Description
 
 __all__ = ["requests"]
@@ -22,6 +23,8 @@ def requests(
     chat: bool = False,
     prompts: Templates | None = None,
     max_tokens: int | None = None,
+    space: Space | None = None,
+    replies: Sequence[str] = (),
 ) -> list[Planned]:
     """Plan the requests that a brief needs; their counts of replies add up to `brief.sampling.n`.
 
@@ -32,6 +35,8 @@ def requests(
         chat: Whether the model is asked by messages; otherwise it continues a prompt.
         prompts: Templates; None for nasmith's own.
         max_tokens: Limit of one reply; None for the operator's own.
+        space: The space whose designs are asked for; None for programs.
+        replies: The texts that the parents came from, for what goes on with a conversation.
 
     Raises:
         UnknownNameError: There is no such operator for that kind of model.

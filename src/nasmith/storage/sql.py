@@ -20,7 +20,7 @@ from nasmith.storage.claims import claimed_file, claimed_session
 from nasmith.storage.database import Database
 from nasmith.storage.drives import network_drive
 from nasmith.storage.rescue import Rescue
-from nasmith.types import Brief, Call, Candidate, Completion, Evaluation, Run, Sampling, Status, Tune, Tuning
+from nasmith.types import Brief, Call, Candidate, Completion, Evaluation, Run, Sampling, Status, Suggestion, Tune, Tuning, Wish
 
 __all__ = ["Sql"]
 
@@ -135,17 +135,17 @@ class Sql:
                 raise StorageError(f"cannot make the run's folder {folder}: {error.strerror}") from error
         return folder
 
-    def add_asked(self, run: str, step: int, told: int, action: Brief | Tune) -> None:
+    def add_asked(self, run: str, step: int, told: int, action: Wish) -> None:
         """Record the `step`-th wish of the strategy, made after `told` evaluations had been told."""
         row = {
             "step": step,
             "told": told,
-            "kind": "tune" if isinstance(action, Tune) else "brief",
+            "kind": type(action).__name__.lower(),
             "data": _from_action(action),
         }
         self._insert(run, schema.asked, [row], f"step {step} of run {run!r} is already stored")
 
-    def asked(self, run: str) -> list[tuple[int, Brief | Tune]]:
+    def asked(self, run: str) -> list[tuple[int, Wish]]:
         """All wishes in order of step: (told, action)."""
         return [(row["told"], _to_action(row["kind"], row["data"])) for row in self._rows(run, schema.asked, "step")]
 
@@ -352,9 +352,11 @@ def _to_run(row: sa.RowMapping) -> Run:
     return Run(**{name: row[name] for name in ("name", "config", "version", "environment", "created", "finished")})
 
 
-def _from_action(action: Brief | Tune) -> dict[str, Any]:
+def _from_action(action: Wish) -> dict[str, Any]:
     if isinstance(action, Tune):
         return {"round": action.round, "candidates": list(action.candidates), "seed": action.seed}
+    if isinstance(action, Suggestion):
+        return {**_fields(action, ("operator", "round")), "texts": list(action.texts), "parents": list(action.parents)}
     return {
         "operator": action.operator,
         "parents": list(action.parents),
@@ -366,9 +368,11 @@ def _from_action(action: Brief | Tune) -> dict[str, Any]:
     }
 
 
-def _to_action(kind: str, data: dict[str, Any]) -> Brief | Tune:
+def _to_action(kind: str, data: dict[str, Any]) -> Wish:
     if kind == "tune":
         return Tune(round=data["round"], candidates=tuple(data["candidates"]), seed=data["seed"])
+    if kind == "suggestion":
+        return Suggestion(**{**data, "texts": tuple(data["texts"]), "parents": tuple(data["parents"])})
     return Brief(
         operator=data["operator"],
         parents=tuple(data["parents"]),

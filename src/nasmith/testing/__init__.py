@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasmith.testing.python_workload import PythonWorkload
 from nasmith.testing.server import EchoServer
+from nasmith.testing.toy_space import TOY_SPACE, ToySpaceTask
 from nasmith.testing.toys import ToyLM, ToyTask, ToyWorkload
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from nasmith.testing.storage_contract import StorageContract
 
 __all__ = [
+    "TOY_SPACE",
     "EchoServer",
     "ExecutorContract",
     "LanguageModelContract",
@@ -23,6 +25,7 @@ __all__ = [
     "StrategyContract",
     "TaskContract",
     "ToyLM",
+    "ToySpaceTask",
     "ToyTask",
     "ToyWorkload",
 ]

@@ -27,8 +27,18 @@ import pytest
 
 from nasmith import registry
 from nasmith.executors.inline import Inline
-from nasmith.protocols import CostAwareStrategy, LanguageModel, Strategy, Task, TunableLanguageModel, Workload, traits_of
+from nasmith.protocols import (
+    CostAwareStrategy,
+    LanguageModel,
+    SpaceStrategy,
+    Strategy,
+    Task,
+    TunableLanguageModel,
+    Workload,
+    traits_of,
+)
 from nasmith.seeding import generator
+from nasmith.space import Space
 from nasmith.types import (
     Brief,
     Candidate,
@@ -37,10 +47,13 @@ from nasmith.types import (
     Example,
     Job,
     Message,
+    Objective,
     Outcome,
     Request,
     Status,
+    Suggestion,
     Tune,
+    Wish,
 )
 
 __all__ = ["LanguageModelContract", "StrategyContract", "TaskContract"]
@@ -263,8 +276,12 @@ class StrategyContract:
     Attributes:
         temperatures: What the language model recommends.
         operators: What the language model recommends.
+        space: What it searches; None for programs.
+        objectives: The task's.
     """
 
+    space: Space | None = None
+    objectives: Sequence[Objective] = (Objective("val_error", "minimize"), Objective("params", "minimize"))
     temperatures: Sequence[float] = (0.3, 0.6)
     operators: Mapping[str, float] = {"crossover": 1.0, "infill": 3.0}
 
@@ -280,7 +297,7 @@ class StrategyContract:
         params, error = float(draw.randrange(100, 10_000)), draw.uniform(0.05, 0.7)
         return {"params": params, "val_error": error, "fitness": -params * error}
 
-    def play(self, seed: int = 0, *, shuffle: int | None = None, waits: int = 0) -> list[Brief | Tune]:
+    def play(self, seed: int = 0, *, shuffle: int | None = None, waits: int = 0) -> list[Wish]:
         """Play a whole search and return what was asked.
 
         Args:
@@ -288,10 +305,13 @@ class StrategyContract:
             shuffle: Seed of the order in which the children of a round are told; None for that of their ids.
             waits: How often to ask again where the strategy waits.
         """
-        strategy, asked, running = self.make(), list[Brief | Tune](), [Candidate(1, "a"), Candidate(2, "b", index=1)]
+        strategy, asked = self.make(), list[Wish]()
+        running = [] if self.space else [Candidate(1, "a"), Candidate(2, "b", index=1)]
+        if isinstance(strategy, SpaceStrategy):
+            strategy.enter(self.space, self.objectives)
         strategy.begin(seed, self.temperatures, self.operators)
         told = 0
-        while running:  # at first the seeds, then a round
+        while running or not asked:  # at first the seeds, if there are any, then a round
             assert told <= strategy.planned + 2, "the search does not end"
             if shuffle is not None:
                 generator(shuffle, told).shuffle(running)
@@ -302,6 +322,8 @@ class StrategyContract:
                 asked.append(action)
                 running += _children(action, len(asked) - 1, told + len(running) + 1)
             assert [strategy.ask() for _ in range(waits)] == [None] * waits
+            if not running:
+                break
         return asked
 
     def _tell(self, strategy: Strategy, candidate: Candidate) -> None:
@@ -322,12 +344,16 @@ class StrategyContract:
 
     def test_asks_for_as_many_children_as_it_planned(self) -> None:
         asked = self.play()
-        assert sum(action.sampling.n for action in asked if isinstance(action, Brief)) == self.make().planned
+        children = [len(_children(action, step, 1)) for step, action in enumerate(asked)]
+        assert sum(children) == self.make().planned
 
     def test_asks_for_what_there_is(self) -> None:
-        known, seeds = 2, []
+        known, seeds = 0 if self.space else 2, []
         for action in self.play():
-            assert set(action.parents if isinstance(action, Brief) else action.candidates) <= set(range(1, known + 1))
+            assert set(action.candidates if isinstance(action, Tune) else action.parents) <= set(range(1, known + 1))
+            if isinstance(action, Suggestion):
+                assert self.space is not None and all(self.space.write(self.space.read(text)) for text in action.texts)
+                known += len(action.texts)
             if isinstance(action, Brief):
                 assert len(action.facts) == len(action.parents)
                 assert action.operator in self.operators and action.sampling.temperature in self.temperatures
@@ -345,12 +371,13 @@ class StrategyContract:
         assert self.play() == self.play(waits=3)
 
 
-def _children(action: Brief | Tune, step: int, first: int) -> list[Candidate]:
+def _children(action: Wish, step: int, first: int) -> list[Candidate]:
     if isinstance(action, Tune):
         return []
-    operator, parents = action.operator, action.parents
+    texts = action.texts if isinstance(action, Suggestion) else ("x",) * action.sampling.n
     return [
-        Candidate(first + index, "x", parents, operator, "", step, index, action.round) for index in range(action.sampling.n)
+        Candidate(first + index, text, action.parents, action.operator, "", step, index, action.round)
+        for index, text in enumerate(texts)
     ]
 
 

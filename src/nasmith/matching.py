@@ -1,0 +1,49 @@
+"""Brings a task and a strategy together, or says why they cannot be."""
+
+from __future__ import annotations
+
+from nasmith import registry
+from nasmith.errors import UsageError
+from nasmith.protocols import SpaceStrategy, Strategy, Task, space_of
+
+__all__ = ["default_lm", "fitting", "prepare", "suits"]
+
+_PROGRAMS = frozenset({"programs"})
+
+
+def suits(strategy: Strategy | type[Strategy]) -> frozenset[str]:
+    """What a strategy's candidates can be: "programs", "spaces" or both."""
+    return frozenset(getattr(strategy, "suits", _PROGRAMS))
+
+
+def default_lm(strategy: Strategy | type[Strategy]) -> str:
+    """Name of the language model of a run where the user names none."""
+    return "none" if getattr(strategy, "lm_free", False) else "smollm2"
+
+
+def fitting(kind: str) -> list[str]:
+    """Names of the strategies whose candidates can be of a kind, "programs" or "spaces"."""
+    return [name for name in registry.names("strategies") if kind in suits(registry.load("strategies", name))]
+
+
+def prepare(task: Task, strategy: Strategy) -> None:
+    """Check that something can come of a task, and hand its space to the strategy. Called before anything is begun.
+
+    Raises:
+        UsageError: The strategy cannot work on the task, or the task cannot be used; the message says what to do.
+    """
+    space = space_of(task)
+    kind = "programs" if space is None else "spaces"
+    if kind not in suits(strategy):
+        what = "programs" if space is None else "designs of a fixed space"
+        own = "designs of a fixed space" if space is None else "programs"
+        name = registry.describe("strategies", strategy)["name"]
+        raise UsageError(
+            f"the strategy {name} proposes {own}, and the candidates of task {task.name} are {what}. "
+            f"Strategies for it: {', '.join(fitting(kind))}."
+        )
+    check = getattr(task, "check", None)
+    if check is not None:
+        check()
+    if isinstance(strategy, SpaceStrategy):
+        strategy.enter(space, task.objectives)
