@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nasmith.files import write_whole
+from nasmith.files import cache_folder, write_whole
 
 
 def test_a_file_is_written_over_the_former_one_and_its_folder_is_made(tmp_path: Path) -> None:
@@ -36,3 +36,10 @@ def test_the_data_is_on_the_disk_before_the_file_has_its_name(tmp_path: Path, mo
     monkeypatch.setattr(os, "fsync", lambda descriptor: named.append((path.exists(), os.fstat(descriptor).st_size)))
     write_whole(path, b"data")
     assert named == [(False, 4)]
+
+
+def test_the_cache_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NASMITH_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("NASMITH_CACHE")
+    assert cache_folder().name == "nasmith"

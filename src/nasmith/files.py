@@ -1,4 +1,4 @@
-"""Writes files that are whole or not there."""
+"""Writes files that are whole or not there, and knows the folder of those that can be made again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["write_whole"]
+__all__ = ["cache_folder", "write_whole"]
+
+
+def cache_folder() -> Path:
+    """Return the folder for files that can be made again: `$NASMITH_CACHE`, or the user's cache folder."""
+    named = os.environ.get("NASMITH_CACHE")
+    if named:
+        return Path(named).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("nasmith")
 
 
 def write_whole(path: Path, data: bytes) -> None:

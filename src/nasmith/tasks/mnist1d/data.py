@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,14 +13,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platformdirs import user_cache_path
-
 from nasmith.errors import MissingDependencyError, NasmithError
+from nasmith.files import cache_folder
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["LENGTH", "Splits", "cache_folder", "load"]
+__all__ = ["LENGTH", "Splits", "load"]
 
 LENGTH, CLASSES, TRAIN, TEST = 40, 10, 4000, 1000
 
@@ -54,12 +52,6 @@ class Splits:
     val_y: np.ndarray
     test_x: np.ndarray
     test_y: np.ndarray
-
-
-def cache_folder() -> Path:
-    """The folder for files that can be made again: `NASMITH_CACHE`, or the user's cache folder."""
-    named = os.environ.get("NASMITH_CACHE")
-    return Path(named).expanduser() if named else user_cache_path("nasmith")
 
 
 def load(*, validation: int = 500, split_seed: int = 0) -> Splits:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nasmith.protocols import Data
 from nasmith.space import Space
+from nasmith.tasks.tabular.bounds import Bounds
 
 __all__ = ["DesignWorkload"]
 
@@ -18,16 +19,20 @@ class DesignWorkload:
 
     Attributes:
         space: Of the designs.
+        bounds: What a design must keep.
     """
 
     space: Space
+    bounds: Bounds = field(default_factory=Bounds)
 
     def warm(self) -> None:
         """Need nothing."""
 
     def screen(self, text: str) -> Mapping[str, float]:
-        """Read the design; ValueError where it is none."""
-        self.space.read(text)
+        """Read the design; ValueError where it is none, or breaks a bound."""
+        design = self.space.read(text)
+        if self.bounds and (flaw := self.bounds.broken(self.space, design)):
+            raise ValueError(flaw)
         return {}
 
     def fit(self, text: str, seed: int, data: Data) -> tuple[Mapping[str, object], Mapping[str, float]]:

@@ -1,0 +1,1 @@
+"""The networks of four spaces with published results, a file each that imports PyTorch alone."""
