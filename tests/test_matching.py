@@ -9,7 +9,7 @@ from nasmith.testing import TOY_SPACE, ToySpaceTask, ToyTask
 
 class Enters(EvoPrompting):
     suits = frozenset({"programs", "spaces"})
-    lm_free = True
+    lm_free = frozenset({"spaces"})
 
     def enter(self, space, objectives):
         self.entered = space, objectives
@@ -40,6 +40,6 @@ def test_a_task_is_checked_first():
 
 
 def test_a_strategy_that_asks_no_model_gets_none():
-    assert default_lm(Enters()) == "none"
-    assert default_lm(EvoPrompting) == "smollm2"
+    assert default_lm(Enters(), ToySpaceTask()) == default_lm(Enters, ToySpaceTask) == "none"
+    assert default_lm(Enters(), ToyTask()) == default_lm(EvoPrompting, ToyTask) == "smollm2"
     assert all(registry.load("strategies", name) for name in fitting("spaces"))

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nasmith.api import Result, resume, search
     from nasmith.choosing import Choice
+    from nasmith.comparing import compare
+    from nasmith.comparison import Comparison
     from nasmith.loop import Budget
     from nasmith.verify import Verification
 
@@ -22,10 +24,11 @@ if TYPE_CHECKING:
 # the language model wrote 16 tokens a second with spinning and 166 without. It is read once, when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__all__ = ["Budget", "Choice", "Result", "Verification", "resume", "search"]
+__all__ = ["Budget", "Choice", "Comparison", "Result", "Verification", "compare", "resume", "search"]
 
 _HOMES = {
-    "Budget": "loop", "Choice": "choosing", "Result": "api", "Verification": "verify", "resume": "api", "search": "api",
+    "Budget": "loop", "Choice": "choosing", "Comparison": "comparison", "Result": "api", "Verification": "verify",
+    "compare": "comparing", "resume": "api", "search": "api",
 }  # fmt: skip
 
 

@@ -116,6 +116,7 @@ def search(
     choice: Choice = Choice(),  # noqa: B008 - frozen
     templates: str | Path = "",
     observers: Sequence[Observer] = (),
+    comparison: str = "",
 ) -> Result:
     """Search for models, verify the winners, and return what was found.
 
@@ -134,6 +135,7 @@ def search(
         choice: How operators are chosen, and the members of an ensemble.
         templates: A folder whose prompts replace nasmith's own (`nasmith/prompts`).
         observers: Called with every event (`nasmith.events`).
+        comparison: Name of the comparison that the run is made for.
 
     Raises:
         UsageError: A component, name or seed program cannot be used.
@@ -142,8 +144,7 @@ def search(
         RunStoppedError: The run cannot go on; what it finished is stored and `resume` takes it up.
     """
     parts = _parts(task, lm, strategy, executor)
-    if verify is None:
-        verify = Verification(**getattr(parts["task"], "defaults", {}).get("verify", {}))
+    verify = verify or Verification(**getattr(parts["task"], "defaults", {}).get("verify", {}))
     _attach(parts["lm"], storage)
     config = {
         **{part: registry.describe(registry.PARTS[part], component) for part, component in parts.items()},
@@ -152,6 +153,7 @@ def search(
         "verify": asdict(verify),
         "choice": asdict(choice),
         "templates": str(templates),
+        **({"comparison": comparison} if comparison else {}),
     }
     _refuse_secrets(config)
     prepare(parts["task"], parts["strategy"])
@@ -171,7 +173,7 @@ def _parts(
     decider = _made("strategies", strategy or wanted["strategy"])
     return {
         "task": made,
-        "lm": _made("lms", lm or default_lm(decider)),
+        "lm": _made("lms", lm or default_lm(decider, made)),
         "strategy": decider,
         "executor": _made("executors", executor or wanted["executor"]),
     }
@@ -294,7 +296,7 @@ def _execute(
     templates = Templates(config.get("templates") or None)
     templates.check(task.describe())
     strategy = parts["strategy"]
-    if space_of(task) is None and not getattr(strategy, "lm_free", False):
+    if space_of(task) is None:
         strategy = _chosen(strategy, lm, Choice(**config.get("choice", {"by": "weights"})))
     began = time.monotonic()
     loop = Search(

@@ -59,6 +59,7 @@ class RunConfig(BaseModel):
     verify: Verification = Verification()
     choice: Choice = Choice()
     templates: str = ""
+    comparison: str = ""  # what the run was made for, where `nasmith compare` made it
 
     @field_validator("task", "lm", "strategy", "executor", mode="before")
     @classmethod
@@ -133,12 +134,12 @@ def _with_defaults(values: dict[str, Any], settings: Sequence[str]) -> dict[str,
     task = _component("task", values["task"])
     if not isinstance(task, dict) or not isinstance(task.get("name"), str):
         return values  # what is wrong with it is said when it is checked
-    defaults = getattr(registry.load("tasks", task["name"]), "defaults", {})
-    values = {**defaults, **values}
+    made = registry.load("tasks", task["name"])
+    values = {**getattr(made, "defaults", {}), **values}
     if "lm" not in values and not any(setting.startswith("lm.") for setting in settings):
         strategy = _component("strategy", values.get("strategy", RunConfig.model_fields["strategy"].default.name))
         if isinstance(strategy, dict) and isinstance(strategy.get("name"), str):
-            values["lm"] = default_lm(registry.load("strategies", strategy["name"]))
+            values["lm"] = default_lm(registry.load("strategies", strategy["name"]), made)
     return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from nasmith import analysis
 from nasmith.analysis import Records, Verified
 from nasmith.errors import ConfigError, StorageError, UnknownNameError, UsageError
 from nasmith.files import write_whole
-from nasmith.protocols import Task
+from nasmith.protocols import Task, space_of
 from nasmith.types import Evaluation
 
 __all__ = ["Exported", "choose_weights", "export_model", "write_for_user"]
@@ -81,6 +82,8 @@ def export_model(records: Records, task: Task, folder: Path, output: Path, candi
         StorageError: The weights are not in the run's folder any more.
     """
     item = _choose(records, task, candidate)
+    if space_of(task) is not None:
+        return _export_design(records, task, item, output)
     chosen = choose_weights(item, task)
     source = folder / chosen.weights
     try:
@@ -96,6 +99,30 @@ def export_model(records: Records, task: Task, folder: Path, output: Path, candi
         "evaluate.py": description.example_script.encode(),
         "README.md": _readme(records, task, item, chosen).encode(),
     }
+    return _written(item, output, files)
+
+
+def _export_design(records: Records, task: Task, item: Verified, output: Path) -> Exported:
+    """Write the network of a design, untrained."""
+    program: Callable[[str], str] | None = getattr(task, "program", None)
+    if program is None:
+        raise UsageError(f"task {task.name!r} cannot make a network of a design, so there is nothing to export.")
+    rows = [f"| {name} | {value:.6g} |" for name, value in item.metrics.items() if name != "fitness"]
+    readme = f"""# {_title(records, item)}
+
+{task.describe().title}, design `{item.candidate.text}`. Found by `{records.run.config["strategy"]["name"]}`, nasmith
+{records.run.version}, seed {records.run.config.get("seed", 0)}.
+
+`model.py` needs PyTorch alone. `Model()` makes the network, untrained: its accuracy was looked up, so there are no weights.
+
+| from the table | |
+|---|---|
+{chr(10).join(rows)}
+"""
+    return _written(item, output, {"model.py": program(item.candidate.text).encode(), "README.md": readme.encode()})
+
+
+def _written(item: Verified, output: Path, files: Mapping[str, bytes]) -> Exported:
     for name, data in files.items():
         write_for_user(output / name, data)
     return Exported(item.candidate.id, tuple(output / name for name in files))

@@ -295,7 +295,8 @@ class Search:
             if flaw := self._roster.flaw(candidate):
                 self._due.add(Evaluation(candidate.id, Status.INVALID, seed=seed, message=flaw))
             elif twin is not None:
-                reason = f"the same program as candidate {twin}"
+                what = "program" if space_of(self._task) is None else "design"
+                reason = f"the same {what} as candidate {twin}"
                 self._due.add(Evaluation(candidate.id, Status.DUPLICATE, seed=seed, message=reason))
             else:
                 self.trials.submit(candidate, seed)

@@ -6,7 +6,7 @@ from nasmith import registry
 from nasmith.errors import UsageError
 from nasmith.protocols import SpaceStrategy, Strategy, Task, space_of
 
-__all__ = ["default_lm", "fitting", "prepare", "suits"]
+__all__ = ["asks_lm", "default_lm", "fitting", "kind_of", "prepare", "suits"]
 
 _PROGRAMS = frozenset({"programs"})
 
@@ -16,9 +16,19 @@ def suits(strategy: Strategy | type[Strategy]) -> frozenset[str]:
     return frozenset(getattr(strategy, "suits", _PROGRAMS))
 
 
-def default_lm(strategy: Strategy | type[Strategy]) -> str:
+def kind_of(task: Task | type[Task]) -> str:
+    """What a task's candidates are: "programs" or "spaces" (designs of one)."""
+    return "programs" if getattr(task, "space", None) is None else "spaces"
+
+
+def asks_lm(strategy: Strategy | type[Strategy], kind: str) -> bool:
+    """Whether a strategy asks a language model for candidates of a kind."""
+    return kind not in getattr(strategy, "lm_free", ())
+
+
+def default_lm(strategy: Strategy | type[Strategy], task: Task | type[Task]) -> str:
     """Name of the language model of a run where the user names none."""
-    return "none" if getattr(strategy, "lm_free", False) else "smollm2"
+    return "smollm2" if asks_lm(strategy, kind_of(task)) else "none"
 
 
 def fitting(kind: str) -> list[str]:
@@ -33,7 +43,7 @@ def prepare(task: Task, strategy: Strategy) -> None:
         UsageError: The strategy cannot work on the task, or the task cannot be used; the message says what to do.
     """
     space = space_of(task)
-    kind = "programs" if space is None else "spaces"
+    kind = kind_of(task)
     if kind not in suits(strategy):
         what = "programs" if space is None else "designs of a fixed space"
         own = "designs of a fixed space" if space is None else "programs"

@@ -193,10 +193,11 @@ class Workload(Protocol):
 class Task(Protocol):
     """A problem to design models for. Lives in the trusted process and holds the labels.
 
-    Four attributes are optional. `defaults`: what a run has where the user names nothing, by key of its configuration, such as
+    Five attributes are optional. `defaults`: what a run has where the user names nothing, by key of its configuration, such as
     {"strategy": "random"}. `space` (`nasmith.space.Space`): candidates are designs of this space instead of programs; a
     search in it needs no seeds. `check()`: called once before anything is begun; raises UsageError where nothing can come of
     it. `reveal(text)`: metrics of a candidate that the search is not shown, where they are known without training.
+    `program(text)`: the source of a module with a design's network as `Model()`.
     """
 
     name: str
@@ -256,7 +257,8 @@ class Strategy(Protocol):
 
     The loop calls `begin`, tells all seeds, and then asks. Each Brief leads to exactly `sampling.n` tells, each Suggestion to
     one for each of its texts. Two attributes are optional: `suits`, a set with "programs" (the default), "spaces" or both: what
-    candidates it can propose; `lm_free`, whether it never asks a language model.
+    candidates it can propose; `lm_free`, those of them for which it asks no
+    language model (none by default).
     """
 
     planned: int

@@ -27,6 +27,8 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
     Secret is the value of a variable whose name says so (KEY, TOKEN, PASSWORD, …), and every other one of some length unless
     its name is known to be harmless (HOME, PATH, …). `environment` is this process's by default.
     """
+    if not text:
+        return text  # most messages of evaluations are empty, and there are many
     for name, value in _secrets(os.environ if environment is None else environment, odd=True):
         if value in text:
             text = text.replace(value, f"[{name}]")

@@ -56,11 +56,16 @@ class Space:
         template: How a design is written, with "{}" for each position; empty for a list, "[1, 2, 0]".
         written: What stands for a choice where a design is written.
         shown: What stands for a choice in the list that a prompt shows.
-        form: Returns the one design that stands for all equal ones; None where designs that differ are different.
+        form: Returns for each of several designs, (n, positions) int, the one that stands for all equal ones; None where
+            designs that differ are different.
         measures: Names of what `measure` returns for a design.
         measure: Returns what can be known of designs without training them, (n, len(measures)) float64, of designs (n,
             positions) int. None where nothing is known. By the names "params" and "flops" a design can be bounded; "shortcut"
-            is 1 where a path without weights joins the input and the output of the part that is searched, otherwise 0.
+            is 1 where a path without weights joins the input and the output of the part that is searched, otherwise 0, and
+            "dead" is 1 where nothing joins them.
+        admits: Returns for each of several designs, (n, positions) int, whether it keeps the task's bounds, (n,) bool; None
+            where there are none.
+        conversation: How designs of this space are talked about: "rebuilt", "running" or "restarted" (`strategies/genius.py`).
     """
 
     name: str
@@ -68,9 +73,11 @@ class Space:
     template: str = ""
     written: Literal["code", "name"] = "code"
     shown: Literal["code", "name"] = "code"
-    form: Callable[[Design], Design] | None = None
+    form: Callable[[np.ndarray], np.ndarray] | None = None
     measures: tuple[str, ...] = ()
     measure: Callable[[np.ndarray], np.ndarray] | None = field(default=None, compare=False)
+    admits: Callable[[np.ndarray], np.ndarray] | None = field(default=None, compare=False)
+    conversation: str = "rebuilt"
 
     def __post_init__(self) -> None:
         for position in self.positions:
@@ -136,7 +143,12 @@ class Space:
 
     def canonical(self, design: Design) -> Design:
         """Return the one design that stands for all that are equal to this one."""
-        return self.form(design) if self.form is not None else design
+        if self.form is None:
+            return design
+        import numpy as np
+
+        formed: Design = tuple(self.form(np.array([design]))[0].tolist())
+        return formed
 
     def neighbours(self, design: Design) -> list[Design]:
         """Return the designs that differ at one position, in a fixed order."""
@@ -214,6 +226,8 @@ class Disguise:
             form=None if space.form is None else self._form,
             measures=space.measures,
             measure=None if space.measure is None else self._measure,
+            admits=None if space.admits is None else self._admits,
+            conversation=space.conversation,
         )
         """What is shown."""
 
@@ -228,14 +242,33 @@ class Disguise:
         """Return the disguised design of an original one."""
         return tuple(choices.index(design[place]) for place, choices in zip(self._order, self._choices, strict=True))
 
-    def _form(self, design: Design) -> Design:
-        return self.hide(self._original.canonical(self.reveal(design)))
+    def _form(self, designs: np.ndarray) -> np.ndarray:
+        assert self._original.form is not None
+        formed, hidden = self._original.form(self._revealed(designs)), designs.copy()
+        for number, (place, choices) in enumerate(zip(self._order, self._choices, strict=True)):
+            hidden[:, number] = _inverse(choices)[formed[:, place]]
+        return hidden
 
     def _measure(self, designs: np.ndarray) -> np.ndarray:
+        assert self._original.measure is not None
+        return self._original.measure(self._revealed(designs))
+
+    def _admits(self, designs: np.ndarray) -> np.ndarray:
+        assert self._original.admits is not None
+        return self._original.admits(self._revealed(designs))
+
+    def _revealed(self, designs: np.ndarray) -> np.ndarray:
+        """Return the original designs of disguised ones, (n, positions)."""
         import numpy as np
 
-        assert self._original.measure is not None
-        revealed = np.empty_like(designs)
+        revealed = designs.copy()
         for number, (place, choices) in enumerate(zip(self._order, self._choices, strict=True)):
             revealed[:, place] = np.asarray(choices)[designs[:, number]]
-        return self._original.measure(revealed)
+        return revealed
+
+
+def _inverse(choices: Sequence[int]) -> np.ndarray:
+    """Return the disguised index of each original one."""
+    import numpy as np
+
+    return np.argsort(choices)

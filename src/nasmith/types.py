@@ -266,6 +266,7 @@ class Traits:
         concurrency: Requests that it takes at a time, each from a thread of its own.
         free: Its replies cost no money.
         exact: The same request gives the same reply.
+        constrained: A reply is made of a request's `options`, where there are any.
     """
 
     chat: bool = False
@@ -273,6 +274,7 @@ class Traits:
     concurrency: int = 1
     free: bool = True
     exact: bool = True
+    constrained: bool = False
 
 
 @dataclass(frozen=True, slots=True)

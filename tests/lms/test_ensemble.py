@@ -81,6 +81,21 @@ def test_traits_are_those_that_hold_for_all_and_can_be_had_for_each():
     assert Ensemble([scripted("a")]).traits == Traits()
 
 
+def test_options_reach_the_member_and_are_kept_where_all_keep_them():
+    class Asked(Scripted):
+        def __init__(self, name):
+            super().__init__(["x"], name=name)
+            self.traits = Traits(constrained=True)
+
+        def complete(self, request):
+            assert list(request.options("x")) == ["1", "2"]
+            return super().complete(request)
+
+    asked = Ensemble([Asked("a"), Asked("b")])
+    assert len(asked.complete(Request("p", model="b", options=lambda said: ("1", "2")))) == 1
+    assert asked.traits.constrained and not Ensemble([asked.members[0], scripted("c")]).traits.constrained
+
+
 def test_the_price_is_that_of_the_dearest_member_and_unknown_where_one_is():
     assert Ensemble([scripted("a"), Hosted("b", 0.5), Hosted("c", 0.25)]).price(1, 1) == 1.0
     assert Ensemble([scripted("a"), Hosted("b", None)]).price(1, 1) is None

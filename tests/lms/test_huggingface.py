@@ -301,7 +301,7 @@ def test_a_prompt_that_memory_does_not_hold_is_said_in_words(lm: HuggingFace, mo
 
 def test_messages_are_answered_after_the_template(tiny_chat: Path) -> None:
     lm = HuggingFace(tiny_chat, **OPTIONS, chat=True)
-    assert lm.traits == Traits(chat=True, exact=True)
+    assert lm.traits == Traits(chat=True, exact=True, constrained=True)
     assert lm.operators == {"crossover": 1.0, "edit": 1.0, "draft": 0.1}
     asked = lm.complete(Request("transcript", n=3, seed=1, max_tokens=8, messages=TALK))
     written = "[system]Be short.<end>[user]A program?<end>[assistant]"  # the tokenizer puts "!" before it itself
@@ -318,7 +318,7 @@ def test_conversations_are_learned_from(tiny_chat: Path, tmp_path: Path) -> None
 
 
 def test_a_model_without_a_template_is_refused_when_asked_and_at_once_when_meant_to_chat(lm: HuggingFace, tiny: Path) -> None:
-    assert lm.traits == Traits(chat=False, exact=True) and lm.operators == {"crossover": 1.0}
+    assert lm.traits == Traits(chat=False, exact=True, constrained=True) and lm.operators == {"crossover": 1.0}
     with pytest.raises(ConfigError, match="no chat template"):
         lm.complete(Request("transcript", messages=TALK))
     with pytest.raises(ConfigError, match="no chat template"):

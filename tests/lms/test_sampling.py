@@ -203,6 +203,50 @@ def test_a_reply_ends_before_the_first_of_the_stop_texts() -> None:
     assert replies == [Reply("one", 5, "stop")] * 2
 
 
+class Words:
+    """Holds replies to a few words."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def allowed(self, tokens: Sequence[int]) -> list[int]:
+        said = "".join(map(chr, tokens))
+        return sorted({ord(word[len(said)]) for word in self.words if word.startswith(said) and len(word) > len(said)})
+
+    def said(self, tokens: Sequence[int]) -> str:
+        return "".join(map(chr, tokens))
+
+
+def test_a_guide_says_what_may_follow_and_shares_are_those_of_what_may() -> None:
+    replies, _ = run(lambda said: {"a": 0.1, "b": 0.3, "c": 0.5, "$": 0.1}, n=4000, guide=Words("aa", "b", "ac"))
+    said = [reply.text for reply in replies]
+    assert set(said) == {"aa", "b", "ac"}  # rows with different numbers of tokens that may follow
+    assert abs(said.count("b") / 4000 - 0.75) < 0.03
+    assert abs(said.count("ac") / said.count("aa") - 5) < 1.5
+    assert {(reply.text, reply.tokens, reply.finish) for reply in replies} == {
+        ("aa", 2, "stop"),
+        ("b", 1, "stop"),
+        ("ac", 2, "stop"),
+    }
+
+
+def test_rows_with_many_and_few_tokens_that_may_follow_are_drawn_together() -> None:
+    words = Words(*(first + second for first in "ab" for second in ("x" if first == "a" else "stuvwxyz")))
+    shares = {letter: 0.1 for letter in "abstuvwxyz"}
+    for temperature in (0.0, 1.0, 5.0):
+        replies, batches = run(lambda said: shares, n=64, temperature=temperature, guide=words)
+        assert {reply.text for reply in replies} <= set(words.words)
+        assert batches == [1 if temperature == 0 else 2]
+
+
+def test_a_guide_decides_alone_where_a_reply_ends() -> None:
+    options: dict[str, Any] = {"n": 4, "guide": Words("a$b", "a$c"), "stop": lambda said: 0, "stop_texts": ("a",)}
+    replies, _ = run(lambda said: {"a": 0.2, "$": 0.4, "b": 0.2, "c": 0.2}, **options)
+    assert {reply.text for reply in replies} <= {"a$b", "a$c"}
+    assert run(coin, n=2, guide=Words("")) == ([Reply("", 0, "stop")] * 2, [])
+    assert run(coin, n=2, guide=Words("aaaaa", "b"), temperature=0, max_tokens=3)[0] == [Reply("aaa", 3, "length")] * 2
+
+
 @pytest.mark.parametrize("text", ["é", "x ", " "])
 def test_a_stop_text_is_found_where_no_token_shows_its_end(text: str) -> None:
     class Bytes:

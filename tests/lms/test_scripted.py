@@ -7,6 +7,7 @@ import pytest
 
 from nasmith.errors import ConfigError
 from nasmith.lms.scripted import Scripted
+from nasmith.protocols import traits_of
 from nasmith.types import Message, Request
 
 
@@ -56,6 +57,22 @@ def test_messages_are_answered_as_a_prompt_is() -> None:
     assert {completion.text for completion in completions} == {"a", "b"}
     assert [completion.tokens_in for completion in completions] == [2, 0]
     assert all(completion.prompt == "user: hello" for completion in completions)
+
+
+@pytest.mark.parametrize("conversation", [{"messages": (Message("user", "hello"),)}, {"options": lambda said: ("a", "b")}])
+def test_a_conversation_is_answered_in_order(conversation) -> None:
+    lm = Scripted(["a", "b", "c"])
+    for step in range(7):
+        for seed in range(3):
+            (reply,) = lm.complete(Request("", seed=seed, place=(step, 0), **conversation))
+            assert reply.text == "abcabca"[step]
+    assert [reply.text for reply in lm.complete(Request("", n=4, place=(1, 0), **conversation))] == ["b", "c", "a", "b"]
+    assert [reply.text for reply in lm.complete(Request("", n=1, place=(1, 2), **conversation))] == ["a"]
+
+
+def test_it_is_asked_by_messages_where_that_is_wanted() -> None:
+    assert not traits_of(Scripted(["a"])).chat
+    assert traits_of(Scripted(["a"], chat=True)).chat
 
 
 def test_replies_come_from_json_or_from_text(tmp_path: Path) -> None:

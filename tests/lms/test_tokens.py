@@ -31,6 +31,13 @@ def test_a_conversation_is_written_by_the_template_with_one_first_token(tiny_cha
     assert files.prompt("A program?").count(first) == 1  # the tokenizer adds it where no template does
 
 
+def test_its_vocabulary_is_that_of_its_tokenizer(tiny: Path) -> None:
+    files = Tokens(tiny, "tiny")
+    tokens = files.prompt("def Model():\n    # é")
+    assert b"".join(map(files.vocabulary.spelled, tokens)).decode() == "def Model():\n    # é"
+    assert files.vocabulary is files.vocabulary
+
+
 def test_a_reply_ends_with_what_config_generation_and_template_say(tiny_chat: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_chat, tmp_path / "copy")
     config = json.loads((folder / "config.json").read_text()) | {"eos_token_id": 7}

@@ -79,7 +79,7 @@ def test_a_missing_folder_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["crossovr.jinja", "edit.jinja~", "README.md", "edit"])
 def test_a_file_that_is_no_prompt_is_refused(tmp_path, name):
     (tmp_path / name).write_text("")
-    with pytest.raises(ConfigError, match=rf"{name}: no prompt has this name. Valid: crossover.jinja, draft.jinja, edit"):
+    with pytest.raises(ConfigError, match=rf"{name}: no prompt has this name. Valid: crossover.jinja, design_feedback.jinja"):
         Templates(tmp_path).check(DESCRIPTION)
 
 

@@ -137,6 +137,7 @@ class BadLM(ToyLM):
     def __init__(self, rule: str = "") -> None:
         super().__init__()
         self.rule, self.asked = rule, 0
+        self.traits = Traits(constrained=rule == "options")
 
     def complete(self, request: Request) -> list[Completion]:
         self.asked += 1
@@ -165,6 +166,7 @@ class BadLM(ToyLM):
         ("free", "counts_the_tokens_of_a_prompt_once", ()),
         ("state", "the_same_request_gives_the_same_replies_whatever_was_asked_before", ()),
         ("short", "a_reply_is_never_shorter_than_where_it_is_stopped", ()),
+        ("options", "a_reply_is_made_of_the_options_that_the_request_gives", ()),
         ("state", "takes_as_many_requests_at_a_time_as_its_traits_say", ()),
     ],
 )

@@ -1,4 +1,4 @@
-"""The command line: `nasmith search`, `resume`, `runs`, `show`, `report`, `export`, `tasks`, `lms`, `strategies`, `doctor`."""
+"""The command line: `nasmith search`, `resume`, `compare`, `runs`, `show`, `report`, `export`, `tasks`, `lms`, `doctor`, …."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nasmith.cli import components, deliver, doctor, search_command, show
+from nasmith.cli import compare_command, components, deliver, doctor, search_command, show
 from nasmith.cli.console import FLAG, fail, warn
 from nasmith.errors import NasmithError, RunStoppedError, StorageWarning
 from nasmith.redaction import redacted
@@ -83,6 +83,7 @@ def _options(
 
 
 search_command.add_to(app, "Search")
+compare_command.add_to(app, "Search")
 show.add_to(app, "Look at what was found")
 deliver.add_to(app, "Look at what was found")
 components.add_to(app, "What there is")

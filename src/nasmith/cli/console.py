@@ -119,8 +119,10 @@ def run_name(storage: Storage, name: str | None) -> str:
     runs = storage.runs()
     if not runs:
         raise UsageError("there are no runs in this storage. Begin one with: nasmith search mnist1d")
-    if name is None:
-        return runs[-1].name  # as the storage numbered them: a clock may have been set back
+    if (
+        name is None
+    ):  # as the storage numbered them: a clock may have been set back; a comparison's runs are not looked at alone
+        return next((run.name for run in reversed(runs) if not run.config.get("comparison")), runs[-1].name)
     if name not in {run.name for run in runs}:
         raise UnknownNameError("run", name, [run.name for run in runs])
     return name

@@ -59,9 +59,10 @@ def export(
     if json:
         print_json({"candidate": exported.candidate, "files": [str(path) for path in exported.files]})
         return
-    console().print(
-        f"Candidate {exported.candidate} of {records.run.name}, written by a language model: read model.py before you run it."
-    )
+    trained = any(path.name == "evaluate.py" for path in exported.files)
+    origin = ", written by a language model: read model.py before you run it" if trained else ": its network, untrained"
+    console().print(f"Candidate {exported.candidate} of {records.run.name}{origin}.")
     for path in exported.files:
         console().print(f"  {path}", soft_wrap=True)
-    console().print(f"Score it on the test set with: (cd {output} && python evaluate.py)", soft_wrap=True)
+    if trained:
+        console().print(f"Score it on the test set with: (cd {output} && python evaluate.py)", soft_wrap=True)

@@ -18,7 +18,7 @@ from rich.text import Text
 from nasmith.cli.tracker import Tracker
 from nasmith.events import Asked, Called, Evaluated, Event, Finished, Started, Stopping, Tuned, TuningProgress, Verifying
 from nasmith.report.wording import containment, counts, dollars, duration, metrics, number, plural
-from nasmith.types import Objective, Status, Tune, Tuning
+from nasmith.types import Objective, Status, Suggestion, Tune, Tuning
 
 __all__ = ["STATUS_STYLES", "LiveProgress", "PlainProgress", "Silent", "observer", "panel"]
 
@@ -148,6 +148,8 @@ class PlainProgress(Silent):
         tracker = self.tracker
         if isinstance(event, Asked):
             self._quarter = 0
+            if isinstance(event.action, Suggestion):
+                return ""
             return f"{_round(tracker)}: {tracker.doing}" if not isinstance(event.action, Tune) else tracker.doing
         if isinstance(event, TuningProgress):
             quarter = 4 * event.done // max(1, event.total)
@@ -155,6 +157,8 @@ class PlainProgress(Silent):
                 self._quarter = quarter
                 return f"tuning: {event.done} of {plural(event.total, 'step')}"
         if isinstance(event, Evaluated):
+            if event.evaluation.purpose == "verify" and tracker.designs_only:
+                return ""
             if event.evaluation.purpose == "verify":
                 return f"verified {tracker.verified} of {tracker.to_verify}: {_evaluated(event, self._objectives)}"
             if event.candidate.operator == "seed":
@@ -224,6 +228,8 @@ def _log_line(event: Event, tracker: Tracker, objectives: Sequence[Objective], *
         return Text(_tuning(event.tuning), "default" if event.tuning.accepted else "yellow")
     if isinstance(event, Stopping):
         return Text("stopping: what runs is finished and stored; Ctrl-C again stops now, and loses nothing stored", "yellow")
+    if isinstance(event, Verifying) and tracker.designs_only:
+        return Text(f"looking up {plural(len(event.candidates), 'design')}", "bold")
     if isinstance(event, Verifying):
         return Text(f"verifying {plural(len(event.candidates), 'model')} with {plural(event.seeds, 'new seed')} each", "bold")
     if isinstance(event, Finished):

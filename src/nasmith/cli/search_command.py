@@ -50,6 +50,9 @@ _Rounds = Annotated[int | None, _size("Rounds of the strategy.", "--rounds")]
 _Prompts = Annotated[int | None, _size("Prompts in a round.", "--prompts")]
 _Samples = Annotated[int | None, _size("Children from a prompt.", "--samples")]
 _Steps = Annotated[int | None, _size("Training steps of a child.", "--steps")]
+_Data = Annotated[
+    Path | None, _where("A folder with the task's data. [dim]Default: downloaded, or as $NASMITH_DATA says[/]", "--data")
+]
 _Evaluations = Annotated[int | None, _size("End after so many children.", "--budget-evaluations")]
 _Minutes = Annotated[float | None, _size("End the search after so many minutes; verification follows.", "--budget-minutes")]
 _Tokens = Annotated[int | None, _size("End when the language model has used so many tokens.", "--budget-tokens")]
@@ -88,6 +91,7 @@ def search(
     yes: _Yes = False,
     seed: _Seed = None,
     workers: _Workers = None,
+    data: _Data = None,
     executor: _Executor = None,
     sandbox: _Sandbox = None,
     storage: StoragePath = None,
@@ -106,6 +110,7 @@ def search(
         "strategy.prompts": prompts,
         "strategy.samples": samples,
         "task.steps": steps,
+        "task.folder": None if data is None else str(data.expanduser().absolute()),
         "executor.workers": workers,
         "executor.sandbox": sandbox,
         "budget.evaluations": evaluations,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nasmith.analysis import Records
     from nasmith.protocols import Task
-    from nasmith.types import Candidate
+    from nasmith.types import Candidate, Run
 
 __all__ = ["add_to", "candidate_of"]
 
@@ -26,12 +26,20 @@ def add_to(app: typer.Typer, panel: str) -> None:
     app.command(rich_help_panel=panel)(show)
 
 
-def runs(storage: StoragePath = None, json: JsonFlag = False) -> None:
-    """List the runs in a storage."""
+def runs(
+    storage: StoragePath = None,
+    every: Annotated[bool, typer.Option("--all", metavar=FLAG, help="List the runs of comparisons one by one.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """List the runs in a storage; those of a comparison as one. JSON lists each."""
     with opened(storage) as opened_storage:
         found = opened_storage.runs()  # the oldest first, by number: a clock may have been set back
+        compared: dict[str, list[Run]] = {}
         rows = []
         for run in found:
+            if run.config.get("comparison") and not (every or json):
+                compared.setdefault(run.config["comparison"], []).append(run)
+                continue
             evaluations = [e for e in opened_storage.evaluations(run.name) if e.purpose == "search"]
             children = {candidate.id for candidate in opened_storage.candidates(run.name) if candidate.operator != "seed"}
             fitness = [e.metrics["fitness"] for e in evaluations if e.candidate in children and "fitness" in e.metrics]
@@ -39,7 +47,22 @@ def runs(storage: StoragePath = None, json: JsonFlag = False) -> None:
     if json:
         print_json([{**asdict(run), "children": children, "best_fitness": best} for run, children, best in rows])
         return
-    _print_runs(rows)
+    if rows or not compared:
+        _print_runs(rows)
+    for name, group in compared.items():
+        _print_compared(name, group)
+
+
+def _print_compared(name: str, group: list[Run]) -> None:
+    from rich.text import Text
+
+    from nasmith.report.wording import plural
+
+    done = sum(bool(run.finished) for run in group)
+    strategies = sorted({run.config["strategy"]["name"] for run in group})
+    unfinished = "" if done == len(group) else f", {len(group) - done:,} unfinished"
+    size = f"{plural(len(group), 'run')}{unfinished} of {', '.join(strategies)}"
+    console().print(Text.assemble((name, "bold"), f"  {size}"), soft_wrap=True)
 
 
 def _print_runs(rows: list[tuple[Any, int, float | None]]) -> None:
@@ -147,7 +170,9 @@ def _print_run(screen: Console, records: Records, task: Task) -> None:
     from rich.table import Table
 
     from nasmith import analysis
+    from nasmith.cli.designs_table import designs_table
     from nasmith.cli.summary import counts_table, leaders_table, seconds_between, verified_table
+    from nasmith.protocols import space_of
     from nasmith.report.wording import plural
 
     run, config = records.run, records.run.config
@@ -159,16 +184,20 @@ def _print_run(screen: Console, records: Records, task: Task) -> None:
     )
     facts.add_row("task", f"{config['task']['name']}: {task.describe().title}")
     facts.add_row("search", f"{config['strategy']['name']} with {analysis.lm_title(config['lm'])}, seed {config['seed']}")
-    facts.add_row("LM", f"{plural(total.completions, 'reply')}, {total.tokens_in:,} tokens in, {total.tokens_out:,} out")
+    if total.completions or space_of(task) is None:
+        facts.add_row("LM", f"{plural(total.completions, 'reply')}, {total.tokens_in:,} tokens in, {total.tokens_out:,} out")
     for tuning in records.tunings.values():
         losses = f"loss {tuning.losses[0]:.2f} → {tuning.losses[-1]:.2f}" if tuning.losses else "no losses"
         kept = "" if tuning.accepted else f", not taken over: {tuning.message}"
         facts.add_row("tuning", f"after round {tuning.round + 1}, {plural(tuning.examples, 'example')}: {losses}{kept}")
     screen.print(facts)
     screen.print()
-    screen.print(leaders_table(analysis.scored(records), task.objectives))
-    winners = analysis.verified(records, task)
-    if winners:
+    winners, space = analysis.verified(records, task), space_of(task)
+    if winners and space is not None:
+        screen.print(designs_table(winners, task, space, limit=len(winners)))
+    else:
+        screen.print(leaders_table(analysis.scored(records), task.objectives))
+    if winners and space is None:
         screen.print()
         screen.print(verified_table(winners, task.objectives))
     screen.print()
@@ -182,6 +211,7 @@ def _print_candidate(screen: Console, records: Records, candidate: Candidate, ta
     from rich.text import Text
 
     from nasmith import analysis
+    from nasmith.protocols import space_of
 
     def heading(text: str) -> None:
         screen.print()
@@ -202,7 +232,7 @@ def _print_candidate(screen: Console, records: Records, candidate: Candidate, ta
         screen.print(Syntax(completion.text, "python", theme="ansi_dark", background_color="default", word_wrap=True))
     heading("Source")
     screen.print(Syntax(candidate.text, "python", theme="ansi_dark", background_color="default", word_wrap=True))
-    for parent in dict.fromkeys(candidate.parents):
+    for parent in dict.fromkeys(candidate.parents) if space_of(task) is None else ():
         changes = analysis.diff(records.candidates[parent], candidate)
         heading(f"Changes against #{parent}" if changes else f"The same text as #{parent}")
         if changes:

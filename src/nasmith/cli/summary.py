@@ -12,9 +12,10 @@ from rich.text import Text
 
 from nasmith import analysis
 from nasmith.analysis import Records, Scored, Verified
+from nasmith.cli.designs_table import designs_table
 from nasmith.cli.progress import STATUS_STYLES
 from nasmith.population import top
-from nasmith.protocols import Storage, Task
+from nasmith.protocols import Storage, Task, space_of
 from nasmith.redaction import without_password
 from nasmith.report.wording import dollars, duration, number, plural, with_spread, words
 from nasmith.types import Objective, Status
@@ -82,7 +83,10 @@ def print_summary(screen: Console, storage: Storage, name: str, task: Task, wher
     winners = analysis.verified(records, task)
     made = sum(analysis.count_by_status(records).values())
     screen.print()
-    if winners:
+    space = space_of(task)
+    if winners and space is not None:
+        screen.print(designs_table(winners, task, space))
+    elif winners:
         screen.print(verified_table(winners, task.objectives))
         _print_verdict(screen, winners)
     elif any(item.candidate.operator != "seed" for item in scored):
@@ -91,10 +95,8 @@ def print_summary(screen: Console, storage: Storage, name: str, task: Task, wher
         text = "No child could be trained. See why with the command below." if made else "No child was made yet."
         screen.print(text, style="yellow")
     total = analysis.totals(records.completions.values(), records.calls)
-    screen.print(
-        f"{plural(made, 'child')}, {plural(total.completions, 'reply')} with {total.tokens_out:,} tokens"
-        + (f", {dollars(total.cost)}" if total.cost else "")
-    )
+    replies = f", {plural(total.completions, 'reply')} with {total.tokens_out:,} tokens" if total.completions else ""
+    screen.print(f"{plural(made, 'child')}{replies}" + (f", {dollars(total.cost)}" if total.cost else ""))
     flag = storage_flag(where)
     screen.print()
     steps = Table.grid(padding=(0, 2))
@@ -163,7 +165,8 @@ def leaders_table(scored: Sequence[Scored], objectives: Sequence[Objective], lim
     table.add_column("fitness", justify="right")
     for item in top([*children, *seeds], len(scored)):
         seed = item.candidate.operator == "seed"
-        by = "seed" if seed else f"{item.candidate.operator} of {', '.join(f'#{i}' for i in item.candidate.parents)}"
+        parents = ", ".join(f"#{parent}" for parent in item.candidate.parents)
+        by = "seed" if seed else f"{item.candidate.operator} of {parents}" if parents else item.candidate.operator
         values = [number(item.evaluation.metrics.get(objective.name, float("nan"))) for objective in objectives]
         table.add_row(_name(item.candidate), by, *values, number(item.fitness), style="dim" if seed else None)
     return table

@@ -22,6 +22,7 @@ from nasmith.events import (
     TuningProgress,
     Verifying,
 )
+from nasmith.report.wording import designs_only
 from nasmith.types import Brief, Run, Status, Tune, Tuning
 
 __all__ = ["Tracker"]
@@ -43,6 +44,7 @@ class Tracker:
         doing: What the language model does now, in words.
         usd: What it has cost, faults included.
         faults: Exchanges with it that gave no completion, by outcome; the check at the start is none.
+        designs_only: Whether candidates are designs that are looked up.
     """
 
     limit_seconds: float | None = None
@@ -73,12 +75,14 @@ class Tracker:
     faults: Counter[str] = field(default_factory=Counter)
     stopping: bool = False
     finished: Finished | None = None
+    designs_only: bool = False
 
     def note(self, event: Event) -> None:
         """Count one event."""
         if isinstance(event, Started):
             self.run, self.resumed, self.slots = event.run, event.resumed, event.slots
             self.planned, self.rounds, self.began = event.planned, event.rounds, self.clock()
+            self.designs_only = designs_only(event.run.config)
         elif isinstance(event, Asked):
             self._note_asked(event)
         elif isinstance(event, Replied):
@@ -104,7 +108,8 @@ class Tracker:
             self.stopping = True
         elif isinstance(event, Verifying):
             self.to_verify = len(event.candidates) * event.seeds
-            self.doing = f"done; the best {len(event.candidates)} are trained again with {event.seeds} new seeds"
+            again = "looked up" if self.designs_only else f"trained again with {event.seeds} new seeds"
+            self.doing = f"done; the best {len(event.candidates)} are {again}"
         elif isinstance(event, Finished):
             self.finished = event
 

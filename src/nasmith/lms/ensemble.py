@@ -49,7 +49,7 @@ class Ensemble:
 
     @property
     def traits(self) -> Traits:
-        """What holds for all members: chat, free and exact if all are, the smallest batch, and the sum of their concurrency."""
+        """What holds for all members: a trait where all have it, the smallest batch, and the sum of their concurrency."""
         traits = [self.traits_of(name) for name in self._by_name]
         return Traits(
             chat=all(own.chat for own in traits),
@@ -57,6 +57,7 @@ class Ensemble:
             concurrency=sum(own.concurrency for own in traits),
             free=all(own.free for own in traits),
             exact=all(own.exact for own in traits),
+            constrained=all(own.constrained for own in traits),
         )
 
     def traits_of(self, model: str) -> Traits:

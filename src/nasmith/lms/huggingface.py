@@ -119,7 +119,7 @@ class HuggingFace:
     @property
     def traits(self) -> Traits:
         """How it wants to be used."""
-        return Traits(chat=self.chat, exact=True)
+        return Traits(chat=self.chat, exact=True, constrained=True)
 
     def warm(self) -> None:
         """Load the weights."""
@@ -129,9 +129,10 @@ class HuggingFace:
         """Return exactly `request.n` replies.
 
         Raises:
-            UsageError: The prompt does not fit into the context, or into memory.
+            UsageError: The prompt does not fit into the context, or into memory; or its tokenizer cannot spell the options.
             ConfigError: There are messages, and the model has no chat template.
         """
+        from nasmith.lms.constrained import Grammar
         from nasmith.lms.sampling import Stop, Text, sample
 
         began = time.perf_counter()
@@ -145,6 +146,7 @@ class HuggingFace:
             )
         text = Text(self._tokenizer, tokens, files.ends(request.messages))
         most = min(request.max_tokens, limit - len(tokens))
+        guide = None if request.options is None else Grammar(files.vocabulary, request.options)
         with _Threads(self._threads()), self._memory(f"a prompt of {len(tokens)} tokens with a reply of up to {most}"):
             replies = sample(
                 decoder,
@@ -158,6 +160,7 @@ class HuggingFace:
                 stop=Stop(text, request.stop, request.stop_texts),
                 soft=self._soft,
                 memory_bytes=None if self.memory_mb is None else self.memory_mb * MEGABYTE,
+                guide=guide,
             )
         seconds = (time.perf_counter() - began) / request.n
         model = f"{self.name}+{self._path.stem}" if self._path else self.name

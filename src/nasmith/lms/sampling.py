@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nasmith.lms.devices import is_out_of_memory
 
-__all__ = ["Decoder", "Reply", "Stop", "Text", "sample"]
+__all__ = ["Decoder", "Guide", "Reply", "Stop", "Text", "sample"]
 
 _CLOSING = frozenset("\n)]}")
 """Only after one of these can a program have ended."""
@@ -38,6 +38,16 @@ class Decoder(Protocol):
 
     def forget(self) -> None:
         """Free the memory of the prompt and its continuations."""
+
+
+class Guide(Protocol):
+    """Holds replies to a grammar."""
+
+    def allowed(self, tokens: Sequence[int]) -> Sequence[int]:
+        """Return the tokens that may follow a reply's tokens, ascending; none where it is complete."""
+
+    def said(self, tokens: Sequence[int]) -> str:
+        """Return the text of a reply's tokens."""
 
 
 class Text:
@@ -102,7 +112,7 @@ class Reply:
     """One sampled reply.
 
     Attributes:
-        text: The reply, cut where `stop` says.
+        text: The reply, cut where `stop` says, or as the guide has it.
         tokens: How many were sampled for it.
         finish: Whether it ended by itself or at the limit.
     """
@@ -134,6 +144,7 @@ def sample(
     stop: Stop | None = None,
     soft: Tensor | None = None,
     memory_bytes: int | None = None,
+    guide: Guide | None = None,
 ) -> list[Reply]:
     """Return `n` replies to a prompt.
 
@@ -149,6 +160,7 @@ def sample(
         stop: Where a reply is complete; None for the model's own end alone.
         soft: Vectors before the prompt.
         memory_bytes: Limit of the keys and values; as many replies as it holds are sampled together, and at least one.
+        guide: Says what may follow and where a reply is complete, in place of `stop` and the model's own end.
 
     Raises:
         RuntimeError: The device's memory does not hold one reply.
@@ -164,7 +176,7 @@ def sample(
             fits = (rows for rows in range(together, 0, -1) if decoder.key_value_bytes(rows, max_tokens) <= memory_bytes)
             together = next(fits, 1)
         part = waiting[:together]
-        steps = _Continued(decoder, text, stop, draws, temperature, top_p)
+        steps = _Continued(decoder, text, stop, draws, temperature, top_p, guide)
         try:
             steps.run(logits, part, replies)
         except RuntimeError as error:
@@ -187,15 +199,18 @@ class _Continued:
     draws: Tensor
     temperature: float
     top_p: float
+    guide: Guide | None = None
 
     def run(self, logits: Tensor, numbers: list[int], replies: dict[int, Reply]) -> None:
         """Put the replies of these numbers into `replies`, each when it has ended."""
         rows, most = [_Row(numbers)], self.draws.shape[1]
+        if self.guide is not None and not self.guide.allowed([]):  # it has said all before a token is drawn
+            replies.update(dict.fromkeys(numbers, Reply(self.guide.said([]), 0, "stop")))
+            return
         for place in range(most):
-            choices = _choose(logits, rows, self.draws[:, place], self.temperature, self.top_p)
             alive = []
-            for row in _split(rows, choices):
-                ended = _ended(row.tokens, self.text, self.stop, last=place + 1 == most)
+            for row in _split(rows, self._choices(logits, rows, self.draws[:, place])):
+                ended = self._ended(row.tokens, last=place + 1 == most)
                 if ended is None:
                     alive.append(row)
                 else:
@@ -205,9 +220,25 @@ class _Continued:
             rows = alive
             logits = self.decoder.step([row.origin for row in rows], [row.tokens[-1] for row in rows])
 
+    def _choices(self, logits: Tensor, rows: Sequence[_Row], draws: Tensor) -> list[list[int]]:
+        """Return, for each row, the next token of each of its replies."""
+        if self.guide is None:
+            return _choose(logits, rows, draws, self.temperature, self.top_p)
+        allowed = [self.guide.allowed(row.tokens) for row in rows]
+        chosen = _choose(_among(logits, allowed), rows, draws, self.temperature, self.top_p)
+        return [[tokens[place] for place in places] for tokens, places in zip(allowed, chosen, strict=True)]
+
+    def _ended(self, tokens: list[int], *, last: bool) -> Reply | None:
+        """Return the reply if these tokens complete it."""
+        if self.guide is None:
+            return _ended(tokens, self.text, self.stop, last=last)
+        if self.guide.allowed(tokens) and not last:
+            return None
+        return Reply(self.guide.said(tokens), len(tokens), "length" if self.guide.allowed(tokens) else "stop")
+
 
 def _choose(logits: Tensor, rows: Sequence[_Row], draws: Tensor, temperature: float, top_p: float) -> list[list[int]]:
-    """Return, for each row, the next token of each of its replies."""
+    """Return, for each row, the place of the next token of each of its replies among the logits."""
     if temperature == 0:
         best = logits.argmax(-1).tolist()
         return [[token] * len(row.replies) for row, token in zip(rows, best, strict=True)]
@@ -224,6 +255,15 @@ def _choose(logits: Tensor, rows: Sequence[_Row], draws: Tensor, temperature: fl
     # One transfer for all rows, since a device is waited for at each.
     tokens = iter(torch.cat(chosen).tolist())
     return [[next(tokens) for _ in row.replies] for row in rows]
+
+
+def _among(logits: Tensor, allowed: Sequence[Sequence[int]]) -> Tensor:
+    """Return each row's logits of its allowed tokens, shape (rows, most tokens of a row); -inf behind the last."""
+    most = max(map(len, allowed))
+    places = torch.tensor([[*tokens, *[0] * (most - len(tokens))] for tokens in allowed], device=logits.device)
+    counts = torch.tensor([[len(tokens)] for tokens in allowed], device=logits.device)
+    beyond = torch.arange(most, device=logits.device) >= counts
+    return logits.gather(1, places).masked_fill(beyond, -torch.inf)
 
 
 def _nucleus(shares: Tensor, top_p: float) -> Tensor:

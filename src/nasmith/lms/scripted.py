@@ -9,7 +9,7 @@ from typing import Any
 
 from nasmith.errors import ConfigError
 from nasmith.seeding import derive
-from nasmith.types import Completion, Request
+from nasmith.types import Completion, Request, Traits
 
 __all__ = ["Scripted"]
 
@@ -19,7 +19,9 @@ SEPARATOR = "\n---\n"
 class Scripted:
     """Gives replies from a list, each time the same ones to the same request, to a prompt and to messages alike.
 
-    Where a request begins in the list depends on its seed alone, so that a resumed run gets the replies that it would have had.
+    Messages, and prompts whose replies are held to options, are answered in the order of the list: each reply by its step and
+    its place there. Where any other request begins in the list depends on its seed alone. Either way a resumed run gets the
+    replies that it would have had.
 
     Args:
         replies: The texts.
@@ -27,6 +29,7 @@ class Scripted:
         name: What the records call it.
         temperatures: What a strategy draws from where the user names none; it changes nothing here.
         operators: Operators with relative weights.
+        chat: Whether it is asked by messages; otherwise it continues prompts.
     """
 
     shorthand = "file"  # of a name such as "scripted:replies.json"
@@ -39,6 +42,7 @@ class Scripted:
         name: str = "scripted",
         temperatures: Sequence[float] = (1.0,),
         operators: Mapping[str, float] | None = None,
+        chat: bool = False,
     ) -> None:
         if bool(replies) == (file is not None):
             raise ConfigError("scripted: give either `replies` (a list of texts) or `file` (where they are).")
@@ -48,6 +52,7 @@ class Scripted:
         self.temperatures = tuple(temperatures)
         self.operators = dict(operators if operators is not None else {"crossover": 1.0})
         self.replies = list(replies)
+        self.chat, self.traits = chat, Traits(chat=chat)
         self.file = str(file) if file is not None else None
         self._read_replies: list[str] = []
 
@@ -58,7 +63,8 @@ class Scripted:
     def complete(self, request: Request) -> list[Completion]:
         """Return the next `request.n` replies of the list, from its beginning again after its end."""
         replies = self._texts()
-        start = derive(request.seed, "scripted") % len(replies)
+        in_order = bool(request.messages) or request.options is not None
+        start = sum(request.place) if in_order else derive(request.seed, "scripted") % len(replies)
         completions = []
         for number in range(request.n):
             text = replies[(start + number) % len(replies)]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from nasmith.errors import ConfigError
+from nasmith.lms.constrained import Vocabulary
 from nasmith.types import Example, Message
 
 __all__ = ["Chat", "Tokens"]
@@ -37,6 +39,11 @@ class Tokens:
         text = {**self.config, **self.config.get("text_config", {})}
         names = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx", "seq_length")
         return next((int(text[name]) for name in names if text.get(name)), 2048)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What the tokens spell."""
+        return Vocabulary(self.tokenizer)
 
     def chat(self) -> Chat:
         """Return what writes conversations.

@@ -1,4 +1,4 @@
-"""Makes programs of a language model's replies, and lessons of programs."""
+"""Makes programs and designs of a language model's replies, and lessons of programs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from nasmith.replies import apply_edits, check_length, fenced, program_in
+from nasmith.replies import apply_edits, check_length, design_in, fenced, program_in
 from nasmith.source import definitions, names
+from nasmith.space import Design, Space
 from nasmith.types import Candidate, Completion, Description, Example, Message, Request
 
 __all__ = ["Child", "Planned", "children", "example", "helpers_in"]
@@ -15,9 +16,9 @@ __all__ = ["Child", "Planned", "children", "example", "helpers_in"]
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A request, and what makes programs of its replies.
+    """A request, and what makes candidates of its replies.
 
-    A reply to messages holds a program, or edits of one. Any other continues `head`.
+    A reply to messages holds a program, or edits of one. Any other continues `head`. Where there is a space it holds a design.
 
     Attributes:
         request: What the language model is asked.
@@ -29,6 +30,8 @@ class Planned:
             define it gets it.
         entry: The name that a program defines.
         edited: The program that the reply's edits are made in; empty where a whole one is asked for.
+        space: Of the design that is asked for; None for programs.
+        known: Designs that the model was shown; a reply may speak of them.
     """
 
     request: Request
@@ -39,6 +42,8 @@ class Planned:
     helpers: Mapping[str, str] = field(default_factory=dict)
     entry: str = "Model"
     edited: str = ""
+    space: Space | None = None
+    known: tuple[Design, ...] = ()
 
     @property
     def chat(self) -> bool:
@@ -48,7 +53,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A proposed program; `text` is empty where the reply held none, and `flaw` says why."""
+    """A proposed program or design; `text` is empty where the reply held none, and `flaw` says why."""
 
     text: str
     parents: tuple[int, ...]
@@ -57,15 +62,17 @@ class Child:
 
 
 def children(planned: Planned, completions: Sequence[Completion]) -> list[Child]:
-    """Make one program of each reply, in order.
+    """Make one program, or one design, of each reply, in order.
 
-    What continues a program is cut where it is complete and put in its place. In an answer the program is looked for.
+    What continues a program is cut where it is complete and put in its place. In an answer the program or design is looked for.
     """
     made = []
     for completion in completions:
         text = flaw = ""
         try:
-            text = _with_helpers(_text(planned, completion), planned.helpers)
+            text = _text(planned, completion)
+            if planned.helpers:
+                text = _with_helpers(text, planned.helpers)
         except ValueError as error:
             flaw = str(error)
         made.append(Child(text, planned.parents, planned.operator, flaw))
@@ -110,7 +117,7 @@ def _text(planned: Planned, completion: Completion) -> str:
     """Return the program of a reply; ValueError with the reason where there is none."""
     if completion.finish == "failed":
         raise ValueError(completion.message or "no reply")
-    if planned.chat:
+    if planned.chat or planned.space is not None:
         return _answered(planned, completion)
     check_length(completion.text)
     reply = _cut(planned, completion.text)
@@ -121,6 +128,9 @@ def _text(planned: Planned, completion: Completion) -> str:
 
 def _answered(planned: Planned, completion: Completion) -> str:
     try:
+        if planned.space is not None:
+            reply = completion.text if planned.chat else _cut(planned, completion.text)
+            return planned.space.write(design_in(reply, planned.space, planned.known))
         return _edited(planned, completion.text) if planned.edited else program_in(completion.text, planned.entry)
     except ValueError as error:
         if completion.finish == "length":

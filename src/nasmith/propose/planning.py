@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nasmith.errors import UnknownNameError
 from nasmith.propose.chat import CHAT_OPERATORS
 from nasmith.propose.continuation import OPERATORS
+from nasmith.propose.conversations import DESIGN_OPERATORS
 from nasmith.propose.making import Planned
 from nasmith.propose.templates import DEFAULT, Templates
 from nasmith.space import Space
@@ -42,9 +43,13 @@ def requests(
         UnknownNameError: There is no such operator for that kind of model.
         ValueError: `parents` are not those of the brief.
     """
-    operators = CHAT_OPERATORS if chat else OPERATORS
+    operators = DESIGN_OPERATORS if space is not None else CHAT_OPERATORS if chat else OPERATORS
     if brief.operator not in operators:
-        raise UnknownNameError(f"operator of a {'chat' if chat else 'base'} model", brief.operator, operators)
+        kind = "operator for designs" if space is not None else f"operator of a {'chat' if chat else 'base'} model"
+        raise UnknownNameError(kind, brief.operator, operators)
     if tuple(parent.id for parent in parents) != brief.parents:
         raise ValueError(f"the brief names the parents {brief.parents}, not {tuple(parent.id for parent in parents)}")
+    if space is not None:
+        plan = DESIGN_OPERATORS[brief.operator]
+        return plan(brief, parents, replies, description, space, prompts or DEFAULT, max_tokens, chat=chat)
     return operators[brief.operator](brief, parents, description, prompts or DEFAULT, max_tokens)

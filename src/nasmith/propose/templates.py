@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT", "VARIABLES", "Templates"]
 
 _SHARED = ("title", "statement", "entry", "first_line", "preamble")
+_SPACE = ("count", "positions", "groups", "words")
 VARIABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         name: (*own, *_SHARED)
@@ -33,6 +34,10 @@ VARIABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "edit": ("metrics", "program", "others", "target"),
             "fix": ("program", "error", "target"),
             "draft": ("target",),
+            "design_system": (),
+            "design_problem": ("conversation", *_SPACE, "principles", "experiments"),
+            "design_feedback": ("conversation", "accuracy", "error"),
+            "design_line": (*_SPACE, "experiments", "target"),
         }.items()
     }
 )
@@ -41,6 +46,11 @@ VARIABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 "example" and "target" make the prompt of a base model: a parent, and what stands before the program that is asked for. The
 others make the messages to a chat model. `metrics` and `target` map names to strings, `parents` is a list of {metrics,
 program}, `others` a list of metrics. The rest are strings; those of the task's description come last.
+
+Those that begin with "design" are for spaces. `conversation` is "rebuilt", "running" or "restarted"; `count` is the number of
+positions, `positions` a list of their names, `groups` a list of {positions, choices} with the choices {word, about} of
+neighbouring positions, `words` what a design is a list of, `principles` a list of texts, `experiments` a list of {design,
+accuracy}. "design_line" makes the prompt of a base model, and ends where a design of the accuracy `target` must follow.
 """
 
 _SUFFIX = ".jinja"
@@ -82,9 +92,22 @@ class Templates:
             "parents": [{"metrics": facts, "program": program}] * 2,
             "others": [facts],
         }
+        designs: dict[str, Any] = {
+            "conversation": "restarted",
+            "count": 2,
+            "positions": ["layer 1", "layer 2"],
+            "groups": [{"positions": "positions 1 to 2", "choices": [{"word": "0", "about": "none"}]}],
+            "words": "numbers",
+            "principles": ["a principle"],
+            "experiments": [{"design": "[0, 0]", "accuracy": "90.00"}] * 2,
+            "accuracy": "90.00",
+            "error": "the list has 3 numbers; 2 are needed",
+            "target": "91.00",
+        }
         for name, known in VARIABLES.items():
             self._check_variables(name)
-            self.render(name, description, **{key: samples[key] for key in known if key in samples})
+            values = designs if name.startswith("design") else samples
+            self.render(name, description, **{key: values[key] for key in known if key in values})
 
     def render(self, name: str, description: Description, **values: object) -> str:
         """Write a text.

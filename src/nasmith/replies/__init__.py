@@ -1,4 +1,4 @@
-"""Finds programs and edits in the replies of language models that are asked, as opposed to continued.
+"""Finds programs, edits and designs in the replies of language models that are asked, as opposed to continued.
 
 Pure functions of text, in time linear in its length; nothing is executed. Whatever a reply says, it becomes a program's text or
 a reason why it is none. Fences that were forgotten and prose around the code are forgiven; what could mean two things is not.
@@ -6,8 +6,20 @@ a reason why it is none. Fences that were forgotten and prose around the code ar
 
 from __future__ import annotations
 
+from nasmith.replies.designs import design_in, designs_in
 from nasmith.replies.edits import apply_edits, end_of_edits
-from nasmith.replies.fences import LONGEST, check_length, fenced
+from nasmith.replies.fences import LONGEST, check_length, fenced, thinking
 from nasmith.replies.programs import end_of_block, program_in
 
-__all__ = ["LONGEST", "apply_edits", "check_length", "end_of_block", "end_of_edits", "fenced", "program_in"]
+__all__ = [
+    "LONGEST",
+    "apply_edits",
+    "check_length",
+    "design_in",
+    "designs_in",
+    "end_of_block",
+    "end_of_edits",
+    "fenced",
+    "program_in",
+    "thinking",
+]

@@ -6,19 +6,44 @@ from collections.abc import Mapping, Sequence
 from math import floor, isfinite, log10
 from typing import Any
 
+from nasmith import registry
+from nasmith.errors import UsageError
+from nasmith.matching import kind_of
 from nasmith.types import Objective, Status
 
-__all__ = ["clip", "containment", "counts", "dollars", "duration", "metrics", "number", "plural", "with_spread", "words"]
+__all__ = [
+    "clip",
+    "containment",
+    "counts",
+    "designs_only",
+    "dollars",
+    "duration",
+    "metrics",
+    "number",
+    "plural",
+    "with_spread",
+    "words",
+]
 
 
 def containment(config: Mapping[str, Any]) -> str:
     """Return a warning where a run's configuration gives candidates the user's rights; empty where they are held."""
+    if designs_only(config):
+        return ""  # they are read, not run
     executor = config.get("executor", {})
     if executor.get("name") == "inline":
         return "no sandbox: candidates run in this very process, with your rights and nothing between them and the run"
     if executor.get("options", {}).get("sandbox") == "off":
         return "the sandbox is off: candidates run with your rights and can read your files and use the network"
     return ""
+
+
+def designs_only(config: Mapping[str, Any]) -> bool:
+    """Whether a run's candidates are designs of a fixed space, so that nothing of theirs is executed or trained."""
+    try:
+        return kind_of(registry.load("tasks", config["task"]["name"])) == "spaces"
+    except (KeyError, UsageError):
+        return False
 
 
 def number(value: float) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,18 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from nasmith.errors import ConfigError, StorageError, StorageWarning, UnknownNameError
-from nasmith.redaction import redacted
-from nasmith.storage import DEFAULT_STORAGE, schema
+from nasmith.protocols import Storage
+from nasmith.storage import DEFAULT_STORAGE, rows, schema
 from nasmith.storage.claims import claimed_file, claimed_session
 from nasmith.storage.database import Database
 from nasmith.storage.drives import network_drive
 from nasmith.storage.rescue import Rescue
-from nasmith.types import Brief, Call, Candidate, Completion, Evaluation, Run, Sampling, Status, Suggestion, Tune, Tuning, Wish
+from nasmith.types import Call, Candidate, Completion, Evaluation, Run, Tuning, Wish
 
 __all__ = ["Sql"]
 
 _UNFINISHED = (".*", "*.part")  # names of files in a run's folder that are renamed once they are whole
+_EXISTS = "a run {!r} already exists; resume it or choose another name"
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -69,16 +69,8 @@ class Sql:
             StorageError: There is a run of this name.
         """
         self._check_name(run.name)
-        row = {
-            "name": run.name,
-            "config": dict(run.config),
-            "version": run.version,
-            "environment": dict(run.environment),
-            "created": run.created,
-            "finished": run.finished,
-        }
-        with self._writing(f"a run {run.name!r} already exists; resume it or choose another name") as connection:
-            connection.execute(sa.insert(schema.runs), row)
+        with self._writing(_EXISTS.format(run.name)) as connection:
+            connection.execute(sa.insert(schema.runs), rows.from_run(run))
 
     def run(self, name: str) -> Run:
         """The run of this name.
@@ -90,12 +82,14 @@ class Sql:
             row = connection.execute(sa.select(schema.runs).where(schema.runs.c.name == name)).mappings().first()
             if row is None:
                 raise self._unknown(connection, name)
-            return _to_run(row)
+            return rows.to_run(row)
 
     def runs(self) -> list[Run]:
         """All runs, the oldest first."""
         with self._database.read() as connection:
-            return [_to_run(row) for row in connection.execute(sa.select(schema.runs).order_by(schema.runs.c.id)).mappings()]
+            return [
+                rows.to_run(row) for row in connection.execute(sa.select(schema.runs).order_by(schema.runs.c.id)).mappings()
+            ]
 
     def finish_run(self, name: str, finished: str) -> None:
         """Record when a run ended; an empty `finished` opens it again."""
@@ -137,17 +131,11 @@ class Sql:
 
     def add_asked(self, run: str, step: int, told: int, action: Wish) -> None:
         """Record the `step`-th wish of the strategy, made after `told` evaluations had been told."""
-        row = {
-            "step": step,
-            "told": told,
-            "kind": type(action).__name__.lower(),
-            "data": _from_action(action),
-        }
-        self._insert(run, schema.asked, [row], f"step {step} of run {run!r} is already stored")
+        self._insert(run, schema.asked, [rows.from_wish(step, told, action)], f"step {step} of run {run!r} is already stored")
 
     def asked(self, run: str) -> list[tuple[int, Wish]]:
         """All wishes in order of step: (told, action)."""
-        return [(row["told"], _to_action(row["kind"], row["data"])) for row in self._rows(run, schema.asked, "step")]
+        return [rows.to_wish(row) for row in self._rows(run, schema.asked, "step")]
 
     def add_completions(self, run: str, step: int, first: int, completions: Sequence[Completion]) -> None:
         """Record replies `first`, `first`+1, … of a step, all or none.
@@ -167,17 +155,11 @@ class Sql:
             raise StorageError(f"{error} The replies that came last are in {rescue.path}, and resuming stores them.") from error
 
     def _add_completions(self, run: str, step: int, first: int, completions: Sequence[Completion]) -> None:
-        texts = {_hash(completion.prompt): completion.prompt for completion in completions}
-        rows = [
-            {"step": step, "index": index, "prompt_hash": _hash(one.prompt), **_fields(one, _COMPLETION)}
-            for index, one in enumerate(completions, first)
-        ]
+        made = [rows.from_completion(step, index, one) for index, one in enumerate(completions, first)]
         with self._writing(f"a reply of step {step} of run {run!r} from {first} on is already stored") as connection:
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-            new = dialect.insert(schema.prompts).on_conflict_do_nothing()
-            connection.execute(new, [{"hash": key, "text": text} for key, text in texts.items()])
+            _insert_prompts(connection, completions)
             number = self._id(connection, run)
-            connection.execute(sa.insert(schema.completions), [{"run_id": number, **row} for row in rows])
+            connection.execute(sa.insert(schema.completions), [{"run_id": number, **row} for row in made])
 
     def completions(self, run: str, step: int | None = None) -> dict[tuple[int, int], Completion]:
         """Replies by (step, index), in that order; of one step or of all."""
@@ -188,58 +170,64 @@ class Sql:
         if step is not None:
             query = query.where(table.c.step == step)
         with self._database.read() as connection:
-            rows = connection.execute(query.where(table.c.run_id == self._id(connection, run))).mappings()
-            return {
-                (row["step"], row["index"]): Completion(prompt=row["prompt"], **{name: row[name] for name in _COMPLETION})
-                for row in rows
-            }
+            found = connection.execute(query.where(table.c.run_id == self._id(connection, run))).mappings()
+            return {(row["step"], row["index"]): rows.to_completion(row) for row in found}
 
     def add_call(self, run: str, call: Call) -> None:
         """Record an exchange with a language model that gave no completion."""
-        row = {**_fields(call, _CALL), "message": redacted(call.message), "text": redacted(call.text)}
-        self._insert(run, schema.calls, [row], f"the run {run!r} is not stored")
+        self._insert(run, schema.calls, [rows.from_call(call)], f"the run {run!r} is not stored")
 
     def calls(self, run: str) -> list[Call]:
         """In the order in which they were added."""
-        return [Call(**{name: row[name] for name in _CALL}) for row in self._rows(run, schema.calls, "sequence")]
+        return [rows.to_call(row) for row in self._rows(run, schema.calls, "sequence")]
 
     def add_candidates(self, run: str, candidates: Sequence[Candidate]) -> None:
         """Record candidates, all or none."""
-        rows = [{**_fields(candidate, _CANDIDATE), "parents": list(candidate.parents)} for candidate in candidates]
+        made = [rows.from_candidate(candidate) for candidate in candidates]
         numbers = ", ".join(str(candidate.id) for candidate in candidates)
-        self._insert(run, schema.candidates, rows, f"one of the candidates {numbers} of run {run!r} is already stored")
+        self._insert(run, schema.candidates, made, f"one of the candidates {numbers} of run {run!r} is already stored")
 
     def candidates(self, run: str) -> list[Candidate]:
         """In order of id."""
-        return [
-            Candidate(parents=tuple(row["parents"]), **{name: row[name] for name in _CANDIDATE})
-            for row in self._rows(run, schema.candidates, "id")
-        ]
+        return [rows.to_candidate(row) for row in self._rows(run, schema.candidates, "id")]
 
     def add_evaluation(self, run: str, evaluation: Evaluation) -> None:
         """Record an evaluation of a candidate that is stored already."""
-        row = {**_fields(evaluation, _EVALUATION), "status": str(evaluation.status), "metrics": _plain(evaluation.metrics)}
-        row["message"] = redacted(evaluation.message)
-        self._insert(run, schema.evaluations, [row], f"candidate {evaluation.candidate} of run {run!r} is not stored")
+        conflict = f"candidate {evaluation.candidate} of run {run!r} is not stored"
+        self._insert(run, schema.evaluations, [rows.from_evaluation(evaluation)], conflict)
 
     def evaluations(self, run: str) -> list[Evaluation]:
         """In the order in which they were added."""
-        return [
-            Evaluation(status=Status(row["status"]), metrics=row["metrics"], **{name: row[name] for name in _EVALUATION})
-            for row in self._rows(run, schema.evaluations, "sequence")
-        ]
+        return [rows.to_evaluation(row) for row in self._rows(run, schema.evaluations, "sequence")]
 
     def add_tuning(self, run: str, step: int, tuning: Tuning) -> None:
         """Record what the tuning that was asked for in `step` did."""
-        row = {"step": step, **_fields(tuning, _TUNING), "losses": list(tuning.losses), "message": redacted(tuning.message)}
-        self._insert(run, schema.tunings, [row], f"the tuning of step {step} of run {run!r} is already stored")
+        conflict = f"the tuning of step {step} of run {run!r} is already stored"
+        self._insert(run, schema.tunings, [rows.from_tuning(step, tuning)], conflict)
 
     def tunings(self, run: str) -> dict[int, Tuning]:
         """By step."""
-        return {
-            row["step"]: Tuning(losses=tuple(row["losses"]), **{name: row[name] for name in _TUNING})
-            for row in self._rows(run, schema.tunings, "step")
-        }
+        return {row["step"]: rows.to_tuning(row) for row in self._rows(run, schema.tunings, "step")}
+
+    def take(self, source: Storage, name: str) -> None:
+        """Store a run of another storage with all its records in one transaction: it is whole or not there.
+
+        Raises:
+            ConfigError: The name cannot be a folder's name everywhere.
+            StorageError: There is a run of this name.
+            UnknownNameError: The source has none.
+        """
+        self._check_name(name)
+        tables = rows.tables(source, name)
+        prompts = list(source.completions(name).values())
+        with self._writing(_EXISTS.format(name)) as connection:
+            connection.execute(sa.insert(schema.runs), rows.from_run(source.run(name)))
+            number = connection.scalar(sa.select(schema.runs.c.id).where(schema.runs.c.name == name))
+            if prompts:
+                _insert_prompts(connection, prompts)
+            for table, made in tables:
+                if made:
+                    connection.execute(sa.insert(table), [{"run_id": number, **row} for row in made])
 
     def close(self) -> None:
         """Let go of the database; may be called twice."""
@@ -299,12 +287,12 @@ class Sql:
                 raise StorageError(f"{conflict} ({error.__cause__.orig})") from error.__cause__
             raise
 
-    def _insert(self, run: str, table: sa.Table, rows: list[dict[str, Any]], conflict: str) -> None:
-        if not rows:
+    def _insert(self, run: str, table: sa.Table, made: list[dict[str, Any]], conflict: str) -> None:
+        if not made:
             return
         with self._writing(conflict) as connection:
             number = self._id(connection, run)
-            connection.execute(sa.insert(table), [{"run_id": number, **row} for row in rows])
+            connection.execute(sa.insert(table), [{"run_id": number, **row} for row in made])
 
     def _rows(self, run: str, table: sa.Table, order: str) -> Sequence[sa.RowMapping]:
         with self._database.read() as connection:
@@ -323,62 +311,9 @@ class Sql:
         return UnknownNameError("run", name, connection.scalars(sa.select(schema.runs.c.name)).all())
 
 
-# The fields that are columns of the same name and need no conversion.
-_COMPLETION = (
-    "text", "model", "tokens_in", "tokens_out", "cost", "seconds", "finish", "tokens_cached", "message",
-)  # fmt: skip
-_CALL = (
-    "model", "outcome", "message", "text", "step", "index", "tokens_in", "tokens_out", "tokens_cached", "cost", "seconds",
-)  # fmt: skip
-_CANDIDATE = ("id", "text", "operator", "canonical", "step", "index", "round", "label")
-_EVALUATION = ("candidate", "seed", "fidelity", "seconds", "message", "purpose", "weights")
-_TUNING = ("round", "examples", "accepted", "weights", "seconds", "message")
-
-
-def _fields(record: object, names: Sequence[str]) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in names}
-
-
-def _plain(metrics: Mapping[str, float]) -> dict[str, float]:
-    # JSON knows no NumPy scalars.
-    return {name: value if isinstance(value, (int, float)) else float(value) for name, value in metrics.items()}
-
-
-def _hash(text: str) -> str:
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _to_run(row: sa.RowMapping) -> Run:
-    return Run(**{name: row[name] for name in ("name", "config", "version", "environment", "created", "finished")})
-
-
-def _from_action(action: Wish) -> dict[str, Any]:
-    if isinstance(action, Tune):
-        return {"round": action.round, "candidates": list(action.candidates), "seed": action.seed}
-    if isinstance(action, Suggestion):
-        return {**_fields(action, ("operator", "round")), "texts": list(action.texts), "parents": list(action.parents)}
-    return {
-        "operator": action.operator,
-        "parents": list(action.parents),
-        "facts": [dict(facts) for facts in action.facts],
-        "target": dict(action.target),
-        "sampling": _fields(action.sampling, ("n", "temperature", "seed")),
-        "round": action.round,
-        **({"model": action.model} if action.model else {}),
-    }
-
-
-def _to_action(kind: str, data: dict[str, Any]) -> Wish:
-    if kind == "tune":
-        return Tune(round=data["round"], candidates=tuple(data["candidates"]), seed=data["seed"])
-    if kind == "suggestion":
-        return Suggestion(**{**data, "texts": tuple(data["texts"]), "parents": tuple(data["parents"])})
-    return Brief(
-        operator=data["operator"],
-        parents=tuple(data["parents"]),
-        facts=tuple(data["facts"]),
-        target=data["target"],
-        sampling=Sampling(**data["sampling"]),
-        round=data["round"],
-        model=data.get("model", ""),
-    )
+def _insert_prompts(connection: sa.Connection, completions: Sequence[Completion]) -> None:
+    """Store the prompts of replies, each once."""
+    texts = {rows.hashed(completion.prompt): completion.prompt for completion in completions}
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    new = dialect.insert(schema.prompts).on_conflict_do_nothing()
+    connection.execute(new, [{"hash": key, "text": text} for key, text in texts.items()])

@@ -58,8 +58,6 @@ from nasmith.types import (
 
 __all__ = ["LanguageModelContract", "StrategyContract", "TaskContract"]
 
-_MOST_THREADS = 8
-
 
 class LanguageModelContract:
     """Tests of a `LanguageModel`. Not tested: that it writes programs.
@@ -126,7 +124,7 @@ class LanguageModelContract:
         other.close()
 
     def test_takes_as_many_requests_at_a_time_as_its_traits_say(self, lm: LanguageModel) -> None:
-        threads = min(traits_of(lm).concurrency, _MOST_THREADS)
+        threads = min(traits_of(lm).concurrency, 8)
         with ThreadPoolExecutor(threads) as pool:  # a thread alone is not the one that made it, either
             replies = list(pool.map(lambda seed: self.ask(lm, seed=seed), range(2 * threads)))
         assert [len(each) for each in replies] == [1] * (2 * threads)
@@ -142,15 +140,19 @@ class LanguageModelContract:
             assert stopped.startswith(whole[: self.cut])
             assert whole.startswith(stopped)
 
-    def test_answers_once_it_is_warm(self, lm: LanguageModel) -> None:
-        lm.warm()
-        assert len(self.ask(lm)) == 1
+    def test_a_reply_is_made_of_the_options_that_the_request_gives(self, lm: LanguageModel) -> None:
+        _needs(traits_of(lm).constrained, "it does not promise to keep to options")
+        words, ends = ("64", "128", "nor_conv_1x1", "nor_conv_3x3", "é漢"), ("]", "-1]")
+        follows = {"": words, **dict.fromkeys(words, (" ",)), **dict.fromkeys((f"{word} " for word in words), ends)}
+        n = min(8, traits_of(lm).batch or 8)
+        for reply in self.ask(lm, n=n, temperature=1.5, max_tokens=80, options=lambda said: follows.get(said, ())):
+            assert reply.finish == "stop" and reply.text in {f"{word} {end}" for word in words for end in ends}
 
-    def test_may_be_closed_twice_and_disturbs_no_other(self, lm: LanguageModel) -> None:
+    def test_can_be_warmed_before_it_is_asked_and_closed_twice_and_disturbs_no_other(self, lm: LanguageModel) -> None:
+        self.make().close()  # it has done no work
         other = self.make()
-        other.close()  # it has done no work
-        other = self.make()
-        self.ask(other)
+        other.warm()
+        assert len(self.ask(other)) == 1
         other.close()
         other.close()
         assert len(self.ask(lm)) == 1
@@ -254,7 +256,8 @@ class TaskContract:
             job = Job(number, text, 3, ("val", "test"), "examine", task.best_state(trained))
             examined = executor.submit(job).result()
             assert examined.status is Status.OK, examined.message
-            metrics = task.score(trained, replace(examined, arrays=_without(examined.arrays, "test")), "search")
+            seen = {name: array for name, array in examined.arrays.items() if not name.endswith("/test")}
+            metrics = task.score(trained, replace(examined, arrays=seen), "search")
             assert all(isfinite(metrics[objective.name]) for objective in task.objectives)
             assert isfinite(task.fitness(metrics))
             assert set(metrics) <= set(task.score(trained, examined, "verify"))
@@ -384,10 +387,6 @@ def _children(action: Wish, step: int, first: int) -> list[Candidate]:
 def _needs(holds: bool, reason: str) -> None:
     if not holds:
         pytest.skip(reason)
-
-
-def _without(arrays: Any, part: str) -> dict[str, Any]:
-    return {name: array for name, array in arrays.items() if not name.endswith(f"/{part}")}
 
 
 def _check_options(kind: registry.Kind, component: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nasmith.protocols import Data
 from nasmith.space import Choice, Position, Space
-from nasmith.tasks.tabular.workload import DesignWorkload
+from nasmith.tasks.tabular.design_workload import DesignWorkload
 from nasmith.types import Description, Objective, Outcome, Purpose
 
 __all__ = ["TOY_SPACE", "ToySpaceTask"]

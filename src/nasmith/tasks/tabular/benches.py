@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from nasmith.tasks.tabular import spaces
-from nasmith.tasks.tabular.task import Bench, TabularTask
+from nasmith.tasks.tabular.catalogue import Bench
+from nasmith.tasks.tabular.tabular_task import TabularTask
 from nasmith.types import Objective
 
 __all__ = [

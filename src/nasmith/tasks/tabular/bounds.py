@@ -52,6 +52,16 @@ class Bounds:
                     )
         return ""
 
+    def kept(self, space: Space, designs: np.ndarray) -> np.ndarray:
+        """Return whether each of several designs, (n, positions) int, keeps the bounds, (n,) bool."""
+        import numpy as np
+
+        kept = np.ones(len(designs), dtype=bool)
+        for name, (least, most) in self._given():
+            values = _column(space, name, designs)
+            kept &= (values >= (-np.inf if least is None else least)) & (values <= (np.inf if most is None else most))
+        return kept
+
     def check(self, space: Space) -> None:
         """Refuse bounds that no design of the space keeps.
 
@@ -63,13 +73,9 @@ class Bounds:
         if not self:
             return
         designs = np.array(list(space.designs()))
-        kept = np.ones(len(designs), dtype=bool)
-        seen = []
-        for name, (least, most) in self._given():
-            values = _column(space, name, designs)
-            kept &= (values >= (-np.inf if least is None else least)) & (values <= (np.inf if most is None else most))
-            seen.append(f"{_amount(values.min())} to {_amount(values.max())} {_UNITS[name]}")
-        if not kept.any():
+        if not self.kept(space, designs).any():
+            columns = [(name, _column(space, name, designs)) for name, _ in self._given()]
+            seen = [f"{_amount(values.min())} to {_amount(values.max())} {_UNITS[name]}" for name, values in columns]
             raise ConfigError(f"no design of {space.name} keeps {self.words()}. Its designs have {' and '.join(seen)}.")
 
     def words(self) -> str:

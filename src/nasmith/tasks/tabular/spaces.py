@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from nasmith.space import Choice, Design, Position, Space
+from nasmith.space import Choice, Position, Space
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,6 +90,7 @@ def nasbench201(classes: int, size: int) -> Space:
         form=_cell_form,
         measures=(*_SIZES, *_PATHS),
         measure=partial(_measure_cells, classes, size),
+        conversation="running",
     )
 
 
@@ -102,23 +103,16 @@ def _channels(name: str, bases: tuple[int, ...], places: tuple[str, ...], measur
     return Space(name, positions, "{}" * len(bases), shown="name", measures=_SIZES, measure=measure)
 
 
-def _macro_form(design: Design) -> Design:
+def _macro_form(designs: np.ndarray) -> np.ndarray:
     from nasmith.tasks.tabular.cells import macro_canonical
 
-    return _formed(macro_canonical, design)
+    return macro_canonical(designs)
 
 
-def _cell_form(design: Design) -> Design:
+def _cell_form(designs: np.ndarray) -> np.ndarray:
     from nasmith.tasks.tabular.cells import canonical
 
-    return _formed(canonical, design)
-
-
-def _formed(form: Callable[[np.ndarray], np.ndarray], design: Design) -> Design:
-    import numpy as np
-
-    formed: Design = tuple(form(np.array([design]))[0].tolist())
-    return formed
+    return canonical(designs)
 
 
 def _measure_macro(designs: np.ndarray) -> np.ndarray:

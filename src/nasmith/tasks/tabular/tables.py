@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from nasmith.errors import ConfigError, MissingDependencyError, UsageError
 from nasmith.files import cache_folder, write_whole
@@ -135,6 +136,8 @@ def _downloaded(name: str) -> Path:
         return Path(pooch.retrieve(_SOURCE + name, f"sha256:{HASHES[name]}", name, cache_folder() / "tables"))
     except (requests.RequestException, OSError, ValueError) as error:  # ValueError: the checksum is another
         reason = str(error).partition("\n")[0]
+        if isinstance(error, requests.ConnectionError):
+            reason = f"{urlsplit(_SOURCE).netloc} cannot be reached"
         raise UsageError(
             f"the table {name} cannot be fetched: {reason}. Get {_SOURCE}{name} by other means (SHA-256 {HASHES[name]}), put "
             f"it into a folder, and name the folder: --data DIR, or the environment variable {FOLDER_VARIABLE}"

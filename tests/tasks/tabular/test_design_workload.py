@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from nasmith.tasks.tabular.workload import DesignWorkload
+from nasmith.tasks.tabular.design_workload import DesignWorkload
 from nasmith.testing import TOY_SPACE
 
 

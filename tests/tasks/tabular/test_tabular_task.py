@@ -75,7 +75,7 @@ def test_a_disguise_changes_names_and_nothing_else(folder, name):
     assert not any(word in words for word in ("CIFAR", "ImageNet", "conv", "Bench", "channels", "kernel"))
     texts = [other.space.write(design) for design in list(other.space.designs())[::1999]]
     for text in texts:
-        real = plain.space.write(other._disguise.reveal(other.space.read(text)))
+        real = plain.space.write(other._catalogue.real(other.space.read(text)))
         assert other.reveal(text) == plain.reveal(real) and look_up(other, text) == look_up(plain, real)
         assert other.program(text) == plain.program(real)
 
