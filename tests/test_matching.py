@@ -2,9 +2,10 @@ import pytest
 
 from nasmith import registry
 from nasmith.errors import UsageError
+from nasmith.lms.nobody import Nobody
 from nasmith.matching import default_lm, fitting, prepare, suits
 from nasmith.strategies.evoprompting import EvoPrompting
-from nasmith.testing import TOY_SPACE, ToySpaceTask, ToyTask
+from nasmith.testing import TOY_SPACE, ToyLM, ToySpaceTask, ToyTask
 
 
 class Enters(EvoPrompting):
@@ -43,3 +44,12 @@ def test_a_strategy_that_asks_no_model_gets_none():
     assert default_lm(Enters(), ToySpaceTask()) == default_lm(Enters, ToySpaceTask) == "none"
     assert default_lm(Enters(), ToyTask()) == default_lm(EvoPrompting, ToyTask) == "smollm2"
     assert all(registry.load("strategies", name) for name in fitting("spaces"))
+
+
+def test_a_language_model_is_there_if_it_is_asked_and_only_then():
+    with pytest.raises(UsageError, match=r"asks a language model, and the run has none. Name one: --lm"):
+        prepare(ToyTask(), EvoPrompting(), Nobody())
+    with pytest.raises(UsageError, match="asks no language model on task toy-space: leave toy out"):
+        prepare(ToySpaceTask(), Enters(), ToyLM())
+    prepare(ToySpaceTask(), Enters(), Nobody())
+    prepare(ToyTask(), EvoPrompting(), ToyLM())

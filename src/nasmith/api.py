@@ -156,7 +156,7 @@ def search(
         **({"comparison": comparison} if comparison else {}),
     }
     _refuse_secrets(config)
-    prepare(parts["task"], parts["strategy"])
+    prepare(parts["task"], parts["strategy"], parts["lm"])
     with _started(parts), ExitStack() as held:
         opened = open_storage(storage)
         claimed = _claim_new(held, opened, name, parts["task"].name)
@@ -198,7 +198,7 @@ def resume(name: str, storage: Storage | str | Path | None = None, *, observers:
             part: registry.create(kind, config[part]["name"], config[part]["options"]) for part, kind in registry.PARTS.items()
         }
         _attach(parts["lm"], opened)
-        prepare(parts["task"], parts["strategy"])
+        prepare(parts["task"], parts["strategy"], parts["lm"])
         with _started(parts):
             return _execute(run, parts, opened, observers, new=False)
 

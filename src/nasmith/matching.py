@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nasmith import registry
 from nasmith.errors import UsageError
-from nasmith.protocols import SpaceStrategy, Strategy, Task, space_of
+from nasmith.protocols import LanguageModel, SpaceStrategy, Strategy, Task, space_of
 
 __all__ = ["asks_lm", "default_lm", "fitting", "kind_of", "prepare", "suits"]
 
@@ -36,8 +36,13 @@ def fitting(kind: str) -> list[str]:
     return [name for name in registry.names("strategies") if kind in suits(registry.load("strategies", name))]
 
 
-def prepare(task: Task, strategy: Strategy) -> None:
+def prepare(task: Task, strategy: Strategy, lm: LanguageModel | None = None) -> None:
     """Check that something can come of a task, and hand its space to the strategy. Called before anything is begun.
+
+    Args:
+        task: What to search for.
+        strategy: Who decides.
+        lm: Who proposes; None where that was not decided yet.
 
     Raises:
         UsageError: The strategy cannot work on the task, or the task cannot be used; the message says what to do.
@@ -51,6 +56,14 @@ def prepare(task: Task, strategy: Strategy) -> None:
         raise UsageError(
             f"the strategy {name} proposes {own}, and the candidates of task {task.name} are {what}. "
             f"Strategies for it: {', '.join(fitting(kind))}."
+        )
+    asked = asks_lm(strategy, kind)
+    if lm is not None and asked != (lm.name != "none"):
+        name = registry.describe("strategies", strategy)["name"]
+        raise UsageError(
+            f"the strategy {name} asks a language model, and the run has none. Name one: --lm smollm2"
+            if asked
+            else f"the strategy {name} asks no language model on task {task.name}: leave {lm.name} out, it has nothing to do."
         )
     check = getattr(task, "check", None)
     if check is not None:
