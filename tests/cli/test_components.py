@@ -48,3 +48,10 @@ def test_defaults_keep_their_type() -> None:
 def test_an_unknown_component_names_the_nearest() -> None:
     result = runner.invoke(app, ["strategies", "evoprompt"])
     assert result.exit_code == 2 and "Did you mean 'evoprompting'?" in result.stderr
+
+
+def test_options_that_several_have_are_listed_once_and_explained_where_they_are_inherited() -> None:
+    shown = runner.invoke(app, ["tasks"]).output
+    assert shown.count("flops_max") == 1 and "options as those of channelbench-mobilenet" in shown
+    (entry,) = json.loads(runner.invoke(app, ["tasks", "nasbench201-cifar10", "--json"]).output)
+    assert all(option["help"] for option in entry["options"])

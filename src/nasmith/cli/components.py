@@ -57,7 +57,7 @@ def _entry(kind: Kind, name: str) -> dict[str, Any]:
     from nasmith import registry
 
     name = registry.expand(kind, name)[0]
-    explained = _arguments(inspect.getdoc(registry.load(kind, name)) or "")
+    explained = _explained(registry.load(kind, name))
     options = [
         {
             "name": option,
@@ -73,6 +73,14 @@ def _entry(kind: Kind, name: str) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _explained(component: type) -> dict[str, str]:
+    """Return what is said of a component's arguments, by its docstring before those of the classes that it inherits from."""
+    found: dict[str, str] = {}
+    for each in reversed(component.__mro__):
+        found |= _arguments(inspect.cleandoc(each.__doc__ or ""))
+    return found
 
 
 def _arguments(docstring: str) -> dict[str, str]:
@@ -98,9 +106,15 @@ def _print(kind: Kind, entries: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
     screen = console()
+    shown: list[dict[str, Any]] = []
     for entry in entries:
         screen.print(Text.assemble((entry["name"], "bold cyan"), f"  {entry['summary']}"))
+        same = next((other["name"] for other in shown if other["options"] == entry["options"]), None)
+        shown.append(entry)
         if not entry["options"]:
+            continue
+        if same is not None:
+            screen.print(Padding(Text(f"options as those of {same}", "dim"), (0, 0, 1, 2)))
             continue
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True)
