@@ -60,9 +60,9 @@ class Space:
             designs that differ are different.
         measures: Names of what `measure` returns for a design.
         measure: Returns what can be known of designs without training them, (n, len(measures)) float64, of designs (n,
-            positions) int. None where nothing is known. By the names "params" and "flops" a design can be bounded; "shortcut"
-            is 1 where a path without weights joins the input and the output of the part that is searched, otherwise 0, and
-            "dead" is 1 where nothing joins them.
+            positions) int. None where nothing is known. By the names "params" and "flops" a design can be bounded;
+            "activations" is the number of outputs of ReLU; "shortcut" is 1 where a path without weights joins the input and the
+            output of the part that is searched, otherwise 0, and "dead" is 1 where nothing joins them.
         admits: Returns for each of several designs, (n, positions) int, whether it keeps the task's bounds, (n,) bool; None
             where there are none.
         conversation: How designs of this space are talked about: "rebuilt", "running" or "restarted" (`strategies/genius.py`).

@@ -1,8 +1,9 @@
 """nasmith's own strategy for spaces: a belief about designs, corrected by what was measured.
 
-The belief is prior knowledge, stated once and the same for every space: more capacity helps until it does not, and a shortcut
-from the input to the output of a block helps (He et al. 2016, arXiv:1512.03385). It needs what can be measured of a network
-without training it, its FLOPs and its paths, and no language model. A Gaussian process learns where the belief is wrong, and
+The belief is prior knowledge, stated once and the same for every space: more capacity helps until it does not, in operations
+and in activations (the pieces that a network of ReLUs can make of its input: Montufar et al. 2014, arXiv:1402.1869), and a shortcut
+from the input to the output of a block helps (He et al. 2016, arXiv:1512.03385). It needs what can be counted of a network
+without training it, and no language model. A Gaussian process learns where the belief is wrong, and
 the design with the largest expected improvement (Jones, Schonlau, Welch 1998) is next.
 """
 
@@ -43,6 +44,7 @@ class Nasmith:
         batch: Designs that are out at a time; the next ones are asked once all of these are told.
         capacity: What one standard deviation of the logarithm of FLOPs (of parameters, where FLOPs are not known) is believed
             to be worth, in standard deviations of what the belief does not explain. 0: nothing.
+        activations: What one standard deviation of the logarithm of the number of activations is believed to be worth.
         shortcut: What a shortcut from input to output is believed to be worth, in the same unit.
         surrogate: Learn from what was measured; False takes the designs in the order of the belief.
         noise: Variance of the measurement as a share of that of what the belief does not explain.
@@ -62,6 +64,7 @@ class Nasmith:
         evaluations: int = 100,
         batch: int = 1,
         capacity: float = 1.0,
+        activations: float = 1.0,
         shortcut: float = 1.0,
         surrogate: bool = True,
         noise: float = 0.5,
@@ -80,7 +83,8 @@ class Nasmith:
         if recommend not in ("observed", "predicted", "blend"):
             raise ConfigError(f"nasmith: recommend must be 'observed', 'predicted' or 'blend', got {recommend!r}.")
         self.evaluations, self.batch = evaluations, batch
-        self.capacity, self.shortcut, self.surrogate, self.noise = capacity, shortcut, surrogate, noise
+        self.capacity, self.activations, self.shortcut = capacity, activations, shortcut
+        self.surrogate, self.noise = surrogate, noise
         self.radius, self.incumbents, self.explorers, self.keep = radius, incumbents, explorers, keep
         self.recommend = recommend
         self._rounds: Rounds[Design] = Rounds(evaluations, batch)
@@ -125,7 +129,8 @@ class Nasmith:
         size = "flops" if "flops" in self._space.measures else "params"
         self._draw = np.random.Generator(np.random.PCG64(derive(seed, "nasmith")))
         self._unseen = Unseen(self._space)
-        self._pool = Pool(self._space, {size: self.capacity, "shortcut": self.shortcut}, self._draw)
+        belief = {size: self.capacity, "activations": self.activations, "shortcut": self.shortcut}
+        self._pool = Pool(self._space, belief, self._draw)
         self._model = Surrogate(len(self._space.positions), self.noise)
 
     def ask(self) -> Wish | None:

@@ -38,8 +38,8 @@ class Designs:
 class Pool:
     """The different, connected designs of a space that keep its bounds: all of a small one, parts of a large one.
 
-    The belief is a sum of what measurements say, each with a weight: a number that can be large ("flops", "params") by the
-    standard deviations that its logarithm lies above the mean of the space, any other as it is.
+    The belief is a sum of what measurements say, each with a weight: a count ("flops", "params", "activations") by the standard
+    deviations that its logarithm lies above the mean of the space, any other as it is.
 
     Args:
         space: The space.
@@ -52,7 +52,7 @@ class Pool:
         self._listed = space.size <= _LISTED
         self._choices = _all(space, space.form, space.measure, space.admits) if self._listed else self._drawn(_DRAWN)
         measured = self._measured(self._choices)
-        self._scales = {name: _scale(column) for name, column in measured.items() if name in ("flops", "params")}
+        self._scales = {name: _scale(column) for name, column in measured.items() if name in ("flops", "params", "activations")}
         self.designs = self.of(self._choices)
         """All designs of a small space, some of a large one."""
 

@@ -28,15 +28,17 @@ def table():
 
 @pytest.fixture(scope="session")
 def measured():
-    """A function that builds a network without memory, passes one image through it, and returns (parameters, FLOPs)."""
+    """A function that builds a network without memory, passes one image through it, and returns its `Counts`, a tuple."""
     import torch
     from torch import nn
 
-    def measure(build, size: int = 32) -> tuple[int, int]:
-        flops = 0
+    def measure(build, size: int = 32) -> tuple[int, int, int]:
+        flops = activations = 0
 
         def count(module, _, output):
-            nonlocal flops
+            nonlocal flops, activations
+            if isinstance(module, nn.ReLU):
+                activations += output[0].numel()
             if isinstance(module, nn.Conv2d):
                 flops += module.weight[0].numel() * output[0].numel()
             elif isinstance(module, nn.Linear):
@@ -47,7 +49,7 @@ def measured():
             for module in network.modules():
                 module.register_forward_hook(count)
             network(torch.empty(1, 3, size, size))
-        return sum(parameter.numel() for parameter in network.parameters()), flops
+        return sum(parameter.numel() for parameter in network.parameters()), flops, activations
 
     return measure
 

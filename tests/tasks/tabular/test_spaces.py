@@ -32,10 +32,10 @@ def test_sizes_are_those_of_the_table_for_every_design(table, file):
 
 def test_flops_of_a_cell_depend_on_the_images_and_parameters_on_the_classes():
     designs = np.array([[3, 3, 3, 1, 3, 3]])
-    params, flops = counting.nasbench201(designs, 120, 16)
+    params, flops, _ = counting.nasbench201(designs, 120, 16)
     found = spaces.nasbench201(120, 16).measure(designs)[0]
     assert found[:2].tolist() == [params[0], flops[0]] and found[1] < spaces.nasbench201(10, 32).measure(designs)[0, 1]
-    assert dict(zip(spaces.nasbench201(10, 32).measures[2:], found[2:], strict=True)) == {
+    assert dict(zip(spaces.nasbench201(10, 32).measures[3:], found[3:], strict=True)) == {
         name: float(values[0]) for name, values in cells.paths(designs).items()
     }
 

@@ -11,9 +11,11 @@ from nasmith.space import Choice, Position, Space
 if TYPE_CHECKING:
     import numpy as np
 
+    from nasmith.tasks.tabular.counting import Counts
+
 __all__ = ["channel_mobilenet", "channel_resnet", "macro", "nasbench201"]
 
-_SIZES = ("params", "flops")
+_SIZES = ("params", "flops", "activations")
 _PATHS = ("paths", "longest", "shortest", "shortcut", "dead")
 
 _RESNET_BASES = (64, 64, 64, 128, 128, 128, 128)
@@ -139,7 +141,7 @@ def _measure_mobilenet(designs: np.ndarray) -> np.ndarray:
     return _columns(counting.channel_mobilenet(designs), {})
 
 
-def _columns(sizes: tuple[np.ndarray, np.ndarray], paths: Mapping[str, np.ndarray]) -> np.ndarray:
+def _columns(sizes: Counts, paths: Mapping[str, np.ndarray]) -> np.ndarray:
     import numpy as np
 
     return np.stack([*sizes, *(paths[name] for name in _PATHS if paths)], axis=1).astype(np.float64)

@@ -52,10 +52,11 @@ class Block(nn.Module):
         super().__init__()
         self.residual = stride == 1
         self.layers = nn.Sequential(conv(inputs, inner, stride), nn.ReLU(), conv(inner, outputs))
+        self.rectifier = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, inputs, height, width) to (batch, outputs, height / stride, width / stride)."""
-        return torch.relu(x + self.layers(x) if self.residual else self.layers(x))
+        return self.rectifier(x + self.layers(x) if self.residual else self.layers(x))
 
 
 def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
