@@ -33,6 +33,7 @@ class Scripted:
     """
 
     shorthand = "file"  # of a name such as "scripted:replies.json"
+    traits = Traits()
 
     def __init__(
         self,
@@ -52,7 +53,9 @@ class Scripted:
         self.temperatures = tuple(temperatures)
         self.operators = dict(operators if operators is not None else {"crossover": 1.0})
         self.replies = list(replies)
-        self.chat, self.traits = chat, Traits(chat=chat)
+        self.chat = chat
+        if chat:
+            self.traits = Traits(chat=True)
         self.file = str(file) if file is not None else None
         self._read_replies: list[str] = []
 

@@ -3,7 +3,8 @@
 The belief is prior knowledge, stated once and the same for every space: more capacity helps until it does not, in operations
 and in activations (the pieces that a network of ReLUs can make of its input: Montufar et al. 2014, arXiv:1402.1869), and a
 shortcut from the input to the output of a block helps (He et al. 2016, arXiv:1512.03385). It needs what can be counted of a
-network without training it, and no language model. A Gaussian process learns where the belief is wrong, and the design with the largest expected improvement (Jones, Schonlau, Welch 1998) is next.
+network without training it, and no language model. A Gaussian process learns where the belief is wrong, and the design with the
+largest expected improvement (Jones, Schonlau, Welch 1998) is next.
 """
 
 from __future__ import annotations
