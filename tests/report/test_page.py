@@ -111,3 +111,15 @@ def test_a_folder_that_cannot_be_written_is_named(records: analysis.Records, tmp
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigError, match="cannot write"):
         write_report(records, Mnist1d(), tmp_path / "file")
+
+
+def test_a_search_of_designs_is_told_as_one(tmp_path):
+    import nasmith
+    from nasmith import analysis
+    from nasmith.report.page import render
+    from nasmith.testing import ToySpaceTask
+
+    result = nasmith.search(ToySpaceTask(), strategy="nasmith", storage=tmp_path / "runs.sqlite3", name="run")
+    page = render(analysis.read(result.storage, "run"), ToySpaceTask())
+    assert "Best design by what the search saw: #1, design 2222, accuracy 92.000" in page
+    assert "looked up when the search was over" in page and "Language models wrote" not in page and "new seeds" not in page

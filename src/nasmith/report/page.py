@@ -14,11 +14,13 @@ from nasmith import analysis
 from nasmith.analysis import FLAG_RULE, Records, Scored, Verified
 from nasmith.export import write_for_user
 from nasmith.population import top
-from nasmith.protocols import Task
+from nasmith.protocols import Task, space_of
 from nasmith.report.code import side_by_side, stylesheet
+from nasmith.report.design_rows import design_rows
 from nasmith.report.plots import draw_all, styled
 from nasmith.report.svg import inline_svg
 from nasmith.report.wording import containment, dollars, duration, metrics, number, plural, with_spread, words
+from nasmith.space import Space
 from nasmith.types import Candidate, Objective, Status
 
 __all__ = ["render", "write_report"]
@@ -60,15 +62,19 @@ def render(records: Records, task: Task, drawings: Sequence[Any] = (), svgs: dic
     template = Environment(autoescape=True, trim_blocks=True).from_string(
         (_TEMPLATES / "report.html").read_text(encoding="utf-8")
     )
-    codes = _codes(records, scored, winners, task)
+    space = space_of(task)
+    codes = _codes(records, scored, winners, task) if space is None else []
+    shown = {code["id"] for code in codes}
+    table = _winners(winners, task.objectives, shown) if space is None else _designs(winners, task, space)
     return template.render(
         run=records.run,
         title=task.describe().title,
-        verdict=_verdict(scored, winners, task.objectives),
+        verdict=_verdict(scored, winners, task),
+        designs=space is not None,
         tiles=_tiles(records, scored, winners),
         drawings=drawings,
         svgs={name: Markup(svg) for name, svg in (svgs or {}).items()},
-        winners=_winners(winners, task.objectives, {code["id"] for code in codes}) if winners else None,
+        winners=table if winners else None,
         flag_rule=FLAG_RULE,
         reasons=_reasons(records),
         codes=codes,
@@ -84,8 +90,9 @@ def _child(item: Scored | Verified) -> bool:
     return item.candidate.operator != "seed"
 
 
-def _verdict(scored: Sequence[Scored], winners: Sequence[Verified], objectives: Sequence[Objective]) -> str:
+def _verdict(scored: Sequence[Scored], winners: Sequence[Verified], task: Task) -> str:
     """Say in a sentence or two what the run found."""
+    objectives, space = task.objectives, space_of(task)
     best = next((item for item in winners if _child(item) and item.evaluations), None)
     if best is None:
         leader = next(iter(top((item for item in scored if _child(item)), 1)), None)
@@ -94,6 +101,10 @@ def _verdict(scored: Sequence[Scored], winners: Sequence[Verified], objectives: 
         return (
             f"Not verified yet. Best of the search: #{leader.candidate.id}, {metrics(leader.evaluation.metrics, objectives)}."
         )
+    if space is not None:
+        headings, rows = design_rows([best], task, space)
+        values = ", ".join(f"{name} {cell}" for name, cell in zip(headings, rows[0], strict=True))
+        return f"Best design by what the search saw: #{best.candidate.id}, {values}."
     _, twin = analysis.split_objective(objectives)
     test = f"{words(twin)} {with_spread(best.metrics[twin], best.spreads[twin])}" if twin in best.metrics else ""
     facts = ", ".join(filter(None, [metrics(best.metrics, objectives), test]))
@@ -157,6 +168,18 @@ def _winners(winners: Sequence[Verified], objectives: Sequence[Objective], shown
             }
         )
     return {"headings": headings, "rows": rows}
+
+
+def _designs(winners: Sequence[Verified], task: Task, space: Space) -> dict[str, Any]:
+    headings, rows = design_rows(winners, task, space)
+    shown = [item for item in winners if item.evaluations]
+    return {
+        "headings": [("model", False), *((heading, heading != "design") for heading in headings)],
+        "rows": [
+            {"name": f"#{item.candidate.id}", "anchor": "", "seed": False, "flagged": False, "failed": "", "cells": cells}
+            for item, cells in zip(shown, rows, strict=True)
+        ],
+    }
 
 
 def _reasons(records: Records) -> list[tuple[str, str, int, int]]:
