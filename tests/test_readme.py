@@ -29,3 +29,10 @@ def test_the_commands_that_the_readme_names_exist():
     known = {command.name or command.callback.__name__ for command in app.registered_commands}
     named = set(re.findall(r"nasmith ([a-z]+)", README)) - {"searches", "reports", "trains"}
     assert named <= known | {"and"}, named - known
+
+
+def test_the_example_of_a_space_runs(capsys):
+    text = (Path(__file__).parents[1] / "docs" / "spaces.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(example, "spaces.md", "exec"), {})
+    assert capsys.readouterr().out == "[16, 32, 64] 27\n"
