@@ -129,3 +129,11 @@ def test_stopping_and_the_end_are_kept() -> None:
     tracker.note(Stopping())
     tracker.note(Finished("stopped", False))
     assert tracker.stopping and tracker.finished == Finished("stopped", False)
+
+
+def test_a_model_that_is_asked_for_a_design_does_not_write_children() -> None:
+    tracker = Tracker()
+    run = Run("run", {"task": {"name": "nasmith.testing:ToySpaceTask", "options": {}}}, "0", {}, "2026-01-01T00:00:00+00:00")
+    tracker.note(Started(run, False, 1, 10, None))
+    tracker.note(Asked(0, Brief("running", (1, 2), ({}, {}), {}, Sampling(1, 0.0, 0))))
+    assert tracker.designs_only and tracker.doing == "asking for 1 design after 2 answers"

@@ -22,7 +22,7 @@ from nasmith.events import (
     TuningProgress,
     Verifying,
 )
-from nasmith.report.wording import designs_only
+from nasmith.report.wording import designs_only, plural
 from nasmith.types import Brief, Run, Status, Tune, Tuning
 
 __all__ = ["Tracker"]
@@ -119,7 +119,10 @@ class Tracker:
             self.round = event.action.round
             count = event.action.sampling.n
             parents = " and ".join(f"#{parent}" for parent in event.action.parents)
-            self.pending[event.step] = (f"writing {count} children: {event.action.operator} of {parents}", count)
+            words = f"writing {count} children: {event.action.operator} of {parents}"
+            if self.designs_only:
+                words = f"asking for {plural(count, 'design')} after {plural(len(event.action.parents), 'answer')}"
+            self.pending[event.step] = (words, count)
         elif isinstance(event.action, Tune):
             self.pending[event.step] = (f"learning from {len(event.action.candidates)} children", 0)
         self._describe()
