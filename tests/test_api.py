@@ -15,7 +15,7 @@ from nasmith.errors import RunBusyError, RunStoppedError, SeedError, StorageErro
 from nasmith.events import Asked, Evaluated, Finished, Proposed, Replied, Started, Stopping, Tuned
 from nasmith.executors.inline import Inline
 from nasmith.strategies.evoprompting import EvoPrompting
-from nasmith.testing import ToyLM, ToyTask
+from nasmith.testing import ToyLM, ToySpaceTask, ToyTask
 from nasmith.types import Outcome, Status
 from toy_runs import SCRIPT, Paid, records, toy_search
 
@@ -425,3 +425,13 @@ def test_a_model_that_does_not_answer_is_said_before_anything_is_trained(tmp_pat
 def test_the_check_is_stored_with_the_run(tmp_path):
     toy_search(tmp_path / "runs.sqlite3", lm=Paid())
     assert [call.outcome for call in open_storage(tmp_path / "runs.sqlite3").calls("run")] == ["checked"]
+
+
+def test_a_search_for_designs_is_estimated_if_its_strategy_asks():
+    from nasmith.strategies.genius import Genius
+    from nasmith.strategies.random_search import RandomSearch
+
+    found = nasmith.api.estimate(ToySpaceTask(), Paid(), Genius(designs=8))
+    assert found.replies == 8 and found.tokens_in > 8 * 20 and found.usd > 0
+    assert nasmith.api.estimate(ToySpaceTask(), Paid(), Genius(designs=40)).tokens_in > 5 * found.tokens_in
+    assert nasmith.api.estimate(ToySpaceTask(), Paid(), RandomSearch()) is None

@@ -22,7 +22,7 @@ from nasmith.errors import RunBusyError, UnknownNameError, UsageError
 from nasmith.events import Finished, Observer, Verifying
 from nasmith.interrupts import graceful
 from nasmith.loop import Budget, Search
-from nasmith.matching import default_lm, prepare
+from nasmith.matching import asks_lm, default_lm, kind_of, prepare
 from nasmith.population import Scored, front, top
 from nasmith.propose import CHAT_OPERATORS, OPERATORS, Templates, requests
 from nasmith.protocols import (
@@ -38,6 +38,8 @@ from nasmith.protocols import (
 )
 from nasmith.redaction import secret_in
 from nasmith.repairing import Repairing
+from nasmith.seeding import generator
+from nasmith.space import Space
 from nasmith.spending import Estimate, guess
 from nasmith.storage import DEFAULT_STORAGE
 from nasmith.types import Brief, Candidate, Evaluation, Run, Sampling, Status
@@ -206,11 +208,13 @@ def resume(name: str, storage: Storage | str | Path | None = None, *, observers:
 def estimate(task: Task, lm: LanguageModel, strategy: Strategy, budget: Budget = Budget()) -> Estimate | None:  # noqa: B008
     """Say what a search will probably take of its language model; None where that costs no money. Nothing is asked.
 
-    The prompt is made of two seeds, by the operator with the largest weight.
+    The prompt is made of two seeds, by the operator with the largest weight; in a space, of half the designs to come.
     """
-    traits = traits_of(lm)
-    if traits.free or not isinstance(lm, HostedLanguageModel) or not task.seeds():
+    traits, space = traits_of(lm), space_of(task)
+    if traits.free or not isinstance(lm, HostedLanguageModel) or not asks_lm(strategy, kind_of(task)):
         return None
+    if space is not None:
+        return _estimate_in(space, task, lm, strategy, budget)
     seeds = [Candidate(number, text) for number, text in enumerate(list(task.seeds().values())[:2], start=1)]
     children = min(strategy.planned, budget.evaluations or strategy.planned)
     facts = {"num_params": "10000", "val_accuracy": "0.900"}
@@ -218,6 +222,18 @@ def estimate(task: Task, lm: LanguageModel, strategy: Strategy, budget: Budget =
     operator = max(lm.operators, key=lambda name: lm.operators[name])
     brief = Brief(operator, tuple(seed.id for seed in seeds), (facts,) * len(seeds), facts, asked)
     return guess(children, [planned.request for planned in requests(brief, seeds, task.describe(), chat=traits.chat)], lm.price)
+
+
+def _estimate_in(space: Space, task: Task, lm: HostedLanguageModel, strategy: Strategy, budget: Budget) -> Estimate:
+    """Estimate a search that asks for one design after the other: by the request in its middle."""
+    designs = min(strategy.planned, budget.evaluations or strategy.planned)
+    draw = generator(0, "estimate")
+    shown = [Candidate(number, space.write(space.sample(draw))) for number in range(1, designs // 2 + 1)]
+    operator = getattr(strategy, "conversation", None) or space.conversation
+    facts = ({"accuracy": "90.000"},) * len(shown)
+    brief = Brief(operator, tuple(each.id for each in shown), facts, {}, Sampling(1, 0.0, 0))
+    planned = requests(brief, shown, task.describe(), chat=traits_of(lm).chat, space=space)
+    return guess(designs, [each.request for each in planned], lm.price)
 
 
 def _attach(lm: LanguageModel, storage: Storage | str | Path | None) -> None:
