@@ -106,11 +106,12 @@ def made_whole(orders: Sequence[Order], workers: int, stopped: Callable[[], bool
 def recommendations(storage: Storage, run: str, task: Task) -> list[int | None] | None:
     """Play a finished run's wishes and evaluations to a fresh strategy; return what it recommends after each evaluation.
 
-    None where the strategy has no attribute `recommendation`: the fittest candidate so far is meant then.
+    None where the strategy has no attribute `recommendation`, or says by `recommends` that it has no rule of its own: the
+    fittest candidate so far is meant then.
     """
     config = storage.run(run).config
     strategy = registry.create("strategies", config["strategy"]["name"], config["strategy"]["options"])
-    if not hasattr(strategy, "recommendation"):
+    if not hasattr(strategy, "recommendation") or not getattr(strategy, "recommends", True):
         return None
     lm = registry.create("lms", config["lm"]["name"], config["lm"]["options"])
     prepare(task, strategy)

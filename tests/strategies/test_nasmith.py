@@ -91,6 +91,19 @@ def test_what_counts_as_the_best_can_be_a_prediction():
     assert designs["observed"] == lucky != designs["predicted"]
 
 
+@pytest.mark.parametrize("rule", ["observed", "predicted", "blend"])
+def test_what_was_just_told_counts(rule):
+    strategy = Nasmith(evaluations=5, recommend=rule)
+    strategy.enter(TOY_SPACE, ())
+    strategy.begin(0, (1.0,), {"none": 1.0})
+    for number in range(1, 3):
+        wish = strategy.ask()
+        strategy.tell(
+            Candidate(number, wish.texts[0], step=number - 1), Evaluation(number, Status.OK, {"fitness": 10.0 * number})
+        )
+        assert strategy.recommendation == number
+
+
 def test_after_many_designs_it_learns_from_the_best_and_the_last():
     four = tuple(Choice(str(index), f"c{index}") for index in range(4))
     space = Space("wide", tuple(Position(f"p{n}", four) for n in range(6)))
@@ -101,9 +114,9 @@ def test_after_many_designs_it_learns_from_the_best_and_the_last():
         wish = strategy.ask()
         strategy._designs.append(space.read(wish.texts[0]))
         strategy._accuracies.append(float(number % 300))
-    strategy._remembered()
-    assert len(strategy._observed) == 400 and strategy._observed[-200:].tolist() == strategy._accuracies[-200:]
-    assert min(strategy._observed[:200]) == 50.0
+    _, observed = strategy._remembered(strategy._designs, np.array(strategy._accuracies))
+    assert len(observed) == 400 and observed[-200:].tolist() == strategy._accuracies[-200:]
+    assert min(observed[:200]) == 50.0
 
 
 @pytest.mark.parametrize(

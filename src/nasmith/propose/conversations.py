@@ -24,7 +24,7 @@ from nasmith.replies import thinking
 from nasmith.space import Choice, Design, Space
 from nasmith.types import Brief, Candidate, Description, Message, Request
 
-__all__ = ["DESIGN_OPERATORS", "rebuilt", "restarted", "running"]
+__all__ = ["DESIGN_OPERATORS"]
 
 _MAX_TOKENS = 4096  # room for a model that thinks before it answers
 # Of a base model. Colder, it goes on as its list began: the best of ten designs of Channel-Bench-Macro (ResNet) by the embedded
@@ -33,7 +33,8 @@ _LEAST_TEMPERATURE = 1.0
 _UNKNOWN_TARGET = "100.00"  # for a first design, before any accuracy is known
 
 
-def rebuilt(
+def _ask(
+    form: str,
     brief: Brief,
     parents: Sequence[Candidate],
     replies: Sequence[str],
@@ -44,47 +45,20 @@ def rebuilt(
     *,
     chat: bool = True,
 ) -> list[Planned]:
-    """Ask anew for each design: one message holds the problem and all results, and wants nothing but the list."""
-    talk = _Talk("rebuilt", brief, parents, replies, description, space, prompts)
-    return [talk.planned(talk.messages(), max_tokens) if chat else talk.continued(max_tokens)]
-
-
-def running(
-    brief: Brief,
-    parents: Sequence[Candidate],
-    replies: Sequence[str],
-    description: Description,
-    space: Space,
-    prompts: Templates = DEFAULT,
-    max_tokens: int | None = None,
-    *,
-    chat: bool = True,
-) -> list[Planned]:
-    """Go on with one conversation: the problem, then each answer as it was given, and what its design reached."""
-    talk = _Talk("running", brief, parents, replies, description, space, prompts)
-    return [talk.planned(talk.messages(in_turns=True), max_tokens) if chat else talk.continued(max_tokens)]
-
-
-def restarted(
-    brief: Brief,
-    parents: Sequence[Candidate],
-    replies: Sequence[str],
-    description: Description,
-    space: Space,
-    prompts: Templates = DEFAULT,
-    max_tokens: int | None = None,
-    *,
-    chat: bool = True,
-) -> list[Planned]:
-    """Begin each iteration again, with the problem, the principles of the first answer and all results."""
-    talk = _Talk("restarted", brief, parents, replies, description, space, prompts)
+    """Ask for a design in one of the three conversations, or have a base model go on with a list."""
+    talk = _Talk(form, brief, parents, replies, description, space, prompts)
     return [talk.planned(talk.messages(), max_tokens) if chat else talk.continued(max_tokens)]
 
 
 DESIGN_OPERATORS: Mapping[str, Callable[..., list[Planned]]] = MappingProxyType(
-    {"rebuilt": rebuilt, "running": running, "restarted": restarted}
+    {form: partial(_ask, form) for form in ("rebuilt", "running", "restarted")}
 )
-"""How a language model is asked for a design, by the name that briefs use. A base model is asked in one way by all."""
+"""How a language model is asked for a design, by the name that briefs use. A base model is asked in one way by all.
+
+- rebuilt: anew for each design; one message holds the problem and all results, and wants nothing but the list.
+- running: one conversation goes on; the problem, then each answer as it was given, and what its design reached.
+- restarted: each iteration begins again, with the problem, the principles of the first answer and all results.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +82,9 @@ class _Talk:
     space: Space
     prompts: Templates
 
-    def messages(self, *, in_turns: bool = False) -> tuple[Message, ...]:
-        """Return the conversation; `in_turns` tells measured designs as answers with feedback instead of results."""
-        shown = list(self._shown())
+    def messages(self) -> tuple[Message, ...]:
+        """Return the conversation; one that is running tells measured designs as answers with feedback instead of results."""
+        shown, in_turns = list(self._shown()), self.form == "running"
         measured = [each for each in shown if "accuracy" in each.facts]
         turns = [each for each in shown if "error" in each.facts or (in_turns and "accuracy" in each.facts)]
         problem = self._render("design_problem", principles=self._principles(shown), experiments=[] if in_turns else measured)

@@ -99,17 +99,24 @@ class Nasmith:
         return children_planned(self.evaluations, self._space)
 
     @property
+    def recommends(self) -> bool:
+        """Whether another design than the fittest may count as the best."""
+        return self.recommend != "observed" and self.surrogate
+
+    @property
     def recommendation(self) -> int | None:
-        """Id of the candidate that counts as the best so far; None before anything was measured."""
+        """Id of the candidate that counts as the best of all that was told; None before anything was measured."""
         import numpy as np
 
-        if not self._ids:
+        fresh = [each for each in self._rounds.fresh if each.fitness is not None]
+        ids = [*self._ids, *(each.candidate.id for each in fresh)]
+        if not ids:
             return None
-        values = np.array(self._accuracies)
-        if self.recommend != "observed" and self.surrogate:
-            predicted = self._predicted()
+        values = np.array([*self._accuracies, *(each.fitness for each in fresh)], dtype=float)
+        if self.recommends:
+            predicted = self._predicted([*self._designs, *(_design(self._space, each) for each in fresh)], values)
             values = predicted if self.recommend == "predicted" else (values + predicted) / 2
-        return self._ids[int(values.argmax())]
+        return ids[int(values.argmax())]
 
     def enter(self, space: Space | None, objectives: Sequence[Objective]) -> None:
         """Take the space.
@@ -151,9 +158,8 @@ class Nasmith:
         return None if design is None else (suggestion(self._space, design, "nasmith", self._rounds.number), design)
 
     def _learn(self, told: Sequence[Told[Design]]) -> None:
-        assert self._space is not None
         for each in told:
-            design = each.kept if each.kept is not None else self._space.read(each.candidate.text)
+            design = _design(self._space, each)
             self._unseen.take(design)
             if each.fitness is not None:
                 self._ids.append(each.candidate.id)
@@ -162,11 +168,13 @@ class Nasmith:
 
     def _next(self) -> Design | None:
         """Take the most promising unseen design; None where there is none."""
+        import numpy as np
+
         if not self._designs or not self.surrogate:
             best = self._pool.largest_beliefs()
             return self._first_unseen(best, best.belief)
-        known = self._remembered()
-        self._model.fit(known.onehot, known.belief, self._observed)
+        known, observed = self._remembered(self._designs, np.array(self._accuracies))
+        self._model.fit(known.onehot, known.belief, observed)
         smooth, _ = self._model.posterior(known.onehot, known.belief)
         centres = known.choices[(-smooth).argsort()[: self.incumbents]]
         candidates = self._pool.near(centres, self.radius, self.explorers)
@@ -187,25 +195,30 @@ class Nasmith:
                 return design
         return None
 
-    def _remembered(self) -> Designs:
-        """Return what the surrogate learns from, and keep its accuracies in `_observed`."""
+    def _remembered(self, designs: Sequence[Design], accuracies: np.ndarray) -> tuple[Designs, np.ndarray]:
+        """Return what the surrogate learns from: designs, and their accuracies."""
         import numpy as np
 
-        accuracies = np.array(self._accuracies)
         places = np.arange(len(accuracies))
         if len(places) > _MEMORY:
             last = places[-_MEMORY // 2 :]
             earlier = places[: -_MEMORY // 2]
             best = earlier[(-accuracies[earlier]).argsort(kind="stable")[: _MEMORY // 2]]
             places = np.concatenate([np.sort(best), last])
-        self._observed = accuracies[places]
-        return self._pool.of(np.array(self._designs)[places])
+        return self._pool.of(np.array(designs)[places]), accuracies[places]
 
-    def _predicted(self) -> np.ndarray:
+    def _predicted(self, designs: Sequence[Design], accuracies: np.ndarray) -> np.ndarray:
         """Return the predicted accuracy of all that was measured."""
         import numpy as np
 
-        known = self._remembered()
-        self._model.fit(known.onehot, known.belief, self._observed)
-        everything = self._pool.of(np.array(self._designs))
-        return self._model.posterior(everything.onehot, everything.belief)[0]
+        known, observed = self._remembered(designs, accuracies)
+        model = Surrogate(len(designs[0]), self.noise)
+        model.fit(known.onehot, known.belief, observed)
+        everything = self._pool.of(np.array(designs))
+        return model.posterior(everything.onehot, everything.belief)[0]
+
+
+def _design(space: Space | None, told: Told[Design]) -> Design:
+    """Return the design of a candidate; a seed brings its text alone."""
+    assert space is not None
+    return told.kept if told.kept is not None else space.read(told.candidate.text)

@@ -57,6 +57,11 @@ class Rounds(Generic[T]):
         self._told: dict[int, Told[T]] = {}  # of this round, by step
         self._seeds: list[Told[T]] = []
 
+    @property
+    def fresh(self) -> list[Told[T]]:
+        """Candidates of this round that were told and are not handed over yet, in the order in which they were asked."""
+        return [self._told[place] for place in sorted(self._told)]
+
     def ask(self, make: Callable[[], tuple[Wish, T] | None], learn: Callable[[Sequence[Told[T]]], None]) -> Wish | None:
         """Return the next wish; None while a round is out and at the end.
 
