@@ -128,7 +128,7 @@ class Judge:
 
     def __init__(self, task: Mnist1d) -> None:
         self.workload, self.task, self.data = task.workload(), task, task.data()
-        self.rules = Rules(task.describe().preamble, (40,), 10, task.max_params)
+        self.rules = Rules(task.describe().preamble, (40,), (10,), task.max_params)
         self._products: dict[str, float | None] = {}
 
     def product(self, text: str) -> float | None:

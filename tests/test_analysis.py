@@ -127,6 +127,22 @@ def test_verified_models_are_ordered_by_validation_data_and_not_by_the_test_set(
     assert first.fitness == pytest.approx(-10) and first.test_fitness == pytest.approx(-50)
 
 
+def test_a_mean_over_new_seeds_has_an_interval_by_students_t_and_a_single_training_none() -> None:
+    data = records(
+        [child(2), child(3)],
+        [
+            ok(2, 1, 0.1),
+            ok(3, 1, 0.2),
+            *(verification(2, s, 0.1 + s / 100, 0.2) for s in range(3)),
+            verification(3, 1, 0.2, 0.2),
+        ],
+    )
+    first, second = analysis.verified(data, Mnist1d())
+    assert first.intervals["val_error"] == pytest.approx(4.302652729911275 * 0.01 / 3**0.5)
+    assert first.intervals["params"] == 0
+    assert second.intervals == {} and second.spreads["val_error"] == 0
+
+
 def test_a_model_whose_verifications_all_failed_comes_last() -> None:
     data = records(
         [child(2), child(3)],

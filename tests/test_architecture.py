@@ -21,29 +21,33 @@ SRC = ROOT / "src" / "nasmith"
 # A module imports only from lines above its own, and from its own folder.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("types", "errors", "files", "redaction", "seeding", "space"),
-    ("events", "protocols"),
-    ("source", "population", "bandit"),
+    ("events", "problems", "protocols", "source", "yaml_files"),
+    ("population", "bandit", "frames", "halving", "handing_out", "stopping", "telling", "valuing"),
     ("canonical", "replies"),
     ("lms", "tasks", "strategies", "executors", "storage"),  # implementations; the folders never import each other
     ("analysis", "choosing", "comparison", "repairing", "interrupts", "lane", "history", "spending", "trials", "propose"),
-    ("costs", "dispatch", "receipts", "verify"),
+    ("against_seed", "costs", "dispatch", "own_task", "receipts", "verify"),
     ("proposals",),
     ("roster",),
     ("loop",),
     ("registry",),
     ("matching",),
-    ("config", "export", "testing"),
+    ("config", "extraction", "modelcard", "testing"),
+    ("export", "scaffold"),
+    ("report", "integrations"),
+    ("result",),  # draws and writes reports, and is what `api` returns
     ("api",),
-    ("arms", "fleet"),
+    ("arms", "checkup", "fleet", "own_loop"),
     ("comparing",),
     ("nasmith",),  # the package's own names
-    ("report",),
     ("cli",),
 )
 IMPLEMENTATIONS = set(LAYERS[4])
 MAY_NAME_IMPLEMENTATIONS = {
     "api": "opens the storage that a path or URL names",
+    "checkup": "asks the sandbox which files candidates may read",
     "fleet": "makes runs in memory, whatever storage takes them",
+    "own_loop": "keeps a run in memory where no storage is named",
     "testing": "ships contract tests and fakes",
     "cli": "doctor asks the embedded model's files about themselves; --help says where runs are kept",
 }
@@ -52,6 +56,12 @@ NO_TESTS = {
     "types": "records without behaviour; storage and loop tests use all of them",
     "protocols": "declarations; contract tests hold the implementations to them",
     "events": "records without behaviour; the loop's tests check their order",
+    "tasks/foreign/evaluating": "test_openevolve and test_shinka run all of it in the sandbox",
+    "tasks/foreign/evaluator_workload": "test_openevolve runs all of it in the sandbox",
+    "tasks/foreign/foreign_task": "test_openevolve and test_shinka are about the two tasks that it is",
+    "tasks/foreign/script_workload": "test_shinka runs all of it in the sandbox",
+    "tasks/folder/plan": "records without behaviour",
+    "tasks/folder/workload": "test_folder_workload has its tests: no two test files can have one name",
 }
 NO_SOURCE = {
     "test_architecture": "is about all of them",
@@ -60,11 +70,14 @@ NO_SOURCE = {
     "test_forgeries": "runs a search among programs that lie about themselves",
     "test_hostile_candidates": "runs the command with candidates that crash, hang and grow",
     "test_readme": "runs what README.md shows",
+    "test_tutorials": "runs docs/tutorials",
     "test_benchmarks": "runs benchmarks/",
     "test_faults": "breaks the database, the disk and the clock under whole runs",
     "test_misbehaving_servers": "runs searches against a server that fails in every way",
     "test_kills": "kills the processes of whole runs",
+    "test_objectives": "runs whole searches on tasks with other objectives",
     "test_secrets": "looks for planted secrets in all that a run leaves",
+    "test_folder_workload": "is about tasks/folder/workload",
 }
 LONG_FILES = {"types.py": "the records, all in one place: most lines are their docstrings"}
 LONG_FUNCTIONS: dict[str, str] = {}
@@ -72,6 +85,8 @@ LARGE_CLASSES = {
     "protocols.py:Storage": "one method in and one out for each kind of record: that is the seam",
     "storage/sql.py:Sql": "implements Storage, which has 17",
     "storage/memory.py:Memory": "implements Storage, which has 17",
+    "tasks/foreign/foreign_task.py:ForeignTask": "implements Task with most of its optional attributes",
+    "tasks/folder/folder.py:Folder": "implements Task with most of its optional attributes",
 }
 GLOBAL_RANDOMNESS: dict[str, str] = {}
 BROAD_EXCEPT = {
@@ -80,6 +95,12 @@ BROAD_EXCEPT = {
     "executors/child.py": "the boundary of the candidate's process, where nobody presses Ctrl-C",
     "executors/supervisor.py": "the boundary of the candidate's process before its own code: our failure is told as ours",
     "executors/processes.py": "a thread's boundary: whoever holds the future must hear of our bugs",
+    "scaffold/writing.py": "removes what it has written of a folder, whatever stopped it, and passes that on",
+    "tasks/foreign/evaluating.py": "whatever an evaluator raises is told in words, from the process that it runs in",
+    "tasks/foreign/stand_ins.py": "what a program raises is written down as its evaluation, as the original does",
+    "tasks/folder/user_code.py": "whatever a user's own function raises is told to the user",
+    "extraction.py": "whatever a user's own module raises when it is imported is told to the user",
+    "scaffold/looking.py": "whatever a user's own loader raises is told to the user",
     "executors/zygote.py": "a process's boundary: its failure is reported to the process that started it",
 }
 
@@ -96,7 +117,7 @@ TORCH_SEEDS = {
 
 
 def _modules() -> list[Path]:
-    return sorted(p for p in SRC.rglob("*.py") if "seeds" not in p.parts and "migrations" not in p.parts)
+    return sorted(p for p in SRC.rglob("*.py") if not {"seeds", "migrations", "templates"} & set(p.parts))
 
 
 @cache

@@ -212,3 +212,41 @@ def test_the_canonical_form_survives_reformatting(text):
 def test_the_canonical_form_survives_renaming(text):
     text = f"a = 1\n{text}"  # bound at the top, so that no scope reads an `a` from outside
     assert canonical(re.sub(r"\ba\b", "entirely_new", text)) == canonical(text)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("def run(): return 1", "def go(): return 1"),
+        ("x = 1", "y = 1"),
+        ("class A: pass", "class B: pass"),
+        ("def run(width): return width", "def run(size): return size"),
+        ("if x:\n    def run(*, a, **b): return a", "if x:\n    def run(*, c, **d): return c"),
+        ("class A:\n    def f(self, x): return x", "class A:\n    def f(self, y): return y"),
+        ("def run():\n    global x\n    x = 1", "def run():\n    global y\n    y = 1"),
+    ],
+)
+def test_without_an_entry_any_name_may_be_looked_for(one, other):
+    assert canonical(one, "") != canonical(other, "")
+    assert canonical_hash(one, "") != canonical_hash(other, "")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("def run(a):\n    x = a  # why\n    return x", "def run(a):\n    y = a\n    return y"),
+        ("def run():\n    def f(a): return a\n    return f(1)", "def run():\n    def g(b): return b\n    return g(1)"),
+        ("run = lambda: f(a=1, b=2)", "run = lambda: f(b=2, a=1)"),
+        ("x = [a for a in y]", "x = [b for b in y]"),
+    ],
+)
+def test_without_an_entry_what_functions_keep_to_themselves_is_forgotten(one, other):
+    assert canonical(one, "") == canonical(other, "")
+
+
+def test_a_class_may_be_the_entry():
+    other = CLASSES.replace("Block", "Part").replace("Model", "Network")
+    assert canonical(CLASSES) == canonical(CLASSES.replace("Block", "Part")) != canonical(other)
+    assert canonical(other, "Network") == canonical(CLASSES.replace("Model", "Network"), "Network")
+    net = "class {0}(nn.Module):\n    pass\ndef Model(): return {0}()\n"
+    assert canonical(net.format("Net")) == canonical(net.format("Network"))

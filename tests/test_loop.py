@@ -3,13 +3,14 @@
 import pytest
 
 from nasmith.errors import MissingDependencyError, RunStoppedError, SeedError, UsageError
-from nasmith.events import Asked, Evaluated, Started
+from nasmith.events import Asked, Climbed, Evaluated, Started
 from nasmith.executors.inline import Inline
 from nasmith.loop import Budget, Search, check_seeds
 from nasmith.storage.sql import Sql
 from nasmith.strategies.evoprompting import EvoPrompting
 from nasmith.testing import ToyLM, ToyTask
 from nasmith.types import Brief, Run, Status
+from rung_toys import RungTask
 
 
 def loop(tmp_path, new=True, lm=None, strategy=None, **options):
@@ -87,3 +88,63 @@ def test_two_equal_seeds_are_refused(monkeypatch):
     monkeypatch.setattr(ToyTask, "seeds", lambda self: {})
     with pytest.raises(SeedError, match="no seed programs"):
         check_seeds(task, executor)
+
+
+def rung_loop(tmp_path, name="run", new=True, **options):
+    task, executor = RungTask(str(tmp_path / f"{name}.log")), Inline()
+    executor.start(task.workload(), task.data)
+    strategy = EvoPrompting(rounds=2, prompts=2, samples=4, survivors=2)
+    run = Run(name, {}, "0", {}, "2026-01-01T00:00:00+00:00")
+    return Search(run, task, ToyLM(), strategy, executor, Sql(tmp_path / "runs.sqlite3"), 3, new=new, **options)
+
+
+def trained(tmp_path, name="run"):
+    return [tuple(map(int, line.split()[1:])) for line in (tmp_path / f"{name}.log").read_text().splitlines()]
+
+
+def rows(search, purpose):
+    stored = search._storage.evaluations(search._run.name)
+    return sorted((e.candidate, e.fidelity, e.status, dict(e.metrics), e.seed) for e in stored if e.purpose == purpose)
+
+
+def test_at_each_rung_a_part_of_the_children_goes_on_from_where_they_were(tmp_path):
+    seen = []
+    search = rung_loop(tmp_path, observers=[seen.append])
+    search.execute()
+    spans = trained(tmp_path)
+    assert {span for span in spans} <= {(0, 1), (1, 3), (3, 9)}  # nothing was begun again
+    assert spans.count((0, 1)) > spans.count((1, 3)) >= spans.count((3, 9)) >= 2
+    fidelities = {number: fidelity for number, fidelity, status, *_ in rows(search, "search") if status is Status.OK}
+    assert fidelities[1] == fidelities[2] == 9  # seeds are trained whole
+    climbed = [(e.candidate.id, e.evaluation.fidelity) for e in seen if isinstance(e, Climbed)]
+    assert len(climbed) == len(rows(search, "rung")) and all(fidelities[number] >= steps for number, steps in climbed)
+    assert {1, 9} <= set(fidelities.values())
+    assert [path.name for path in (search._storage.folder("run") / "checkpoints").iterdir()] == []
+
+
+def test_a_run_with_rungs_that_is_cut_anywhere_ends_as_if_never_cut(tmp_path):
+    whole = rung_loop(tmp_path, "whole")
+    whole.execute()
+
+    class CutError(Exception):
+        pass
+
+    def cut_at(count):
+        seen = []
+
+        def observer(event):
+            seen.append(event)
+            if isinstance(event, Climbed) and sum(isinstance(e, Climbed) for e in seen) == count:
+                raise CutError
+
+        return observer
+
+    for count in (1, 3, 6):
+        name = f"cut-{count}"
+        with pytest.raises(CutError):
+            rung_loop(tmp_path, name, observers=[cut_at(count)]).execute()
+        again = rung_loop(tmp_path, name, new=False)
+        again.execute()
+        for purpose in ("rung", "search"):
+            assert rows(again, purpose) == rows(whole, purpose)
+        assert len(trained(tmp_path, name)) <= len(trained(tmp_path, "whole")) + 2  # the one that was cut, and the next

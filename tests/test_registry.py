@@ -64,7 +64,20 @@ def test_a_name_with_a_slash_is_a_model_of_a_provider():
 @pytest.mark.parametrize("name", ["smollm2", "nasmith.testing:ToyLM", "none", "my.module:Thing"])
 def test_other_names_are_left_as_they_are(name):
     assert registry.expand("lms", name) == (name, {})
-    assert registry.expand("tasks", "a/b") == ("a/b", {})
+    assert registry.expand("tasks", "mnist1d") == ("mnist1d", {})
+
+
+def test_a_folder_is_the_task_that_it_holds(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "task.yaml").write_text("objectives: [{error: minimize}]\n")
+    assert registry.expand("tasks", str(tmp_path / "mine")) == ("folder", {"path": str(tmp_path / "mine")})
+    monkeypatch.chdir(tmp_path)
+    assert registry.expand("tasks", "mine") == ("folder", {"path": str(tmp_path / "mine")})
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"the folder 'empty' holds no task: no task\.yaml \(nasmith init"):
+        registry.expand("tasks", "empty")
+    with pytest.raises(UsageError, match=r"there is no folder './none'. Make a task folder with: nasmith init ./none"):
+        registry.expand("tasks", "./none")
 
 
 def test_a_component_that_takes_nothing_in_its_name_says_so():

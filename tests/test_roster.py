@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import pytest
 
+from framed import METHOD, TWO, frame_of
 from nasmith.proposals import Reply
 from nasmith.propose import requests
 from nasmith.roster import Roster, identity
 from nasmith.testing import ToyTask
-from nasmith.types import Brief, Completion, Sampling
+from nasmith.types import Brief, Completion, Description, Sampling
 
 TASK = ToyTask()
 
@@ -66,3 +69,26 @@ def test_a_child_that_is_no_program_has_a_flaw_and_the_reply_that_it_came_from()
     assert (roster.flaw(sound), roster.flaw(seed)) == ("", "")
     assert roster.completion(broken).text == "(:"
     assert roster.completion(seed) is None
+
+
+def test_the_name_that_a_program_defines_belongs_to_its_identity():
+    net, other = "def Net():\n    return [1]\n", "def Other():\n    return [1]\n"
+    assert identity(net) == identity(other)
+    for entry in ("Net", ""):
+        assert identity(net, entry=entry) != identity(other, entry=entry)
+    roster = Roster(replace(TASK.describe(), first_line=""))
+    first, second = roster.plant({"net": net, "other": other})
+    assert first.canonical != second.canonical
+    assert roster.twin(second) is None
+
+
+@pytest.mark.parametrize(("text", "first_line"), [(METHOD, "class Model(nn.Module):"), (TWO, "")])
+def test_programs_with_fixed_parts_are_told_apart_by_what_they_do(text, first_line):
+    frame = frame_of("two" if text is TWO else "method")
+    roster = Roster(Description("framed", first_line, fixed=frame.fixed))
+    parts = frame.parts(text)
+    same = frame.joined([f"{parts[0]}{' ' * (len(parts[0]) - len(parts[0].lstrip()))}# why\n", *parts[1:]])
+    changed = frame.joined([parts[0].replace("10", "11").replace("relu", "tanh"), *parts[1:]])
+    one, two, three = roster.plant({"a": text, "b": same, "c": changed})
+    assert one.canonical == two.canonical != three.canonical
+    assert roster.twin(two) == one.id

@@ -5,7 +5,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasmith.canonical import canonical
-from nasmith.source import Hole, cuts, definitions, end_of_lines, end_of_program, holes, names
+from nasmith.source import (
+    Hole,
+    complete,
+    cuts,
+    definitions,
+    end_of_body,
+    end_of_function,
+    end_of_lines,
+    end_of_program,
+    end_of_text,
+    holes,
+    lines_of,
+    names,
+)
 from programs import CLASSES, PROGRAMS
 
 
@@ -19,7 +32,12 @@ def test_any_text_is_read_without_a_crash(text):
         try:
             read(text)
         except ValueError:
-            assert not holes(text)
+            assert not holes(text, everywhere=True)
+            assert end_of_function(text, 1) is None
+    assert text.startswith(complete(text))
+    assert "".join(lines_of(text)) == text
+    for end in (end_of_body("def Model():", text, 4), end_of_text("x", text)):
+        assert end is None or 0 <= end <= len(text)
     end = end_of_program("def Model():", text)
     assert end is None or 0 <= end <= len(text)
     end = end_of_lines("", text)
@@ -123,7 +141,102 @@ def test_a_bracket_that_closes_nothing_ends_the_lines_before_it():
     assert not "\n    )\n"[: end_of_lines("", "\n    )\n")].strip()
 
 
+@pytest.mark.parametrize(
+    ("reply", "kept"),
+    [
+        ("\n        y = x\n    def", "\n        y = x\n"),
+        (
+            "\n        y = [\n  1,\n]\n\n        # why\n    # so\n        return y\nx",
+            "\n        y = [\n  1,\n]\n\n        # why\n    # so\n        return y\n",
+        ),
+        ("\n        return f(1))", "\n        return f(1)"),
+        ("\n        y = x\n    z)", "\n        y = x\n"),
+        ("\n        if x:\n            y = 1\n", None),
+    ],
+)
+def test_a_body_ends_where_a_line_is_indented_by_less(reply, kept):
+    prefix = "class A:\n    def f(self, x):\n        z = x"
+    end = end_of_body(prefix, reply, 8)
+    assert (None if end is None else reply[:end]) == kept
+
+
+def test_a_body_may_have_begun_within_brackets():
+    prefix = "class A:\n    def f(self):\n        return nn.Sequential(\n            a,"
+    reply = "\n            b,\n        )\n\n    def g(self):"
+    assert reply[: end_of_body(prefix, reply, 8)] == "\n            b,\n        )\n\n"
+
+
+def test_a_text_ends_before_the_next_header():
+    text = 'import math\n\n\ndef f():\n    return """\nMetrics"""\n\n\nX = f()\n'
+    assert end_of_text('"""Metrics:', text) is None
+    for more in ('"""Metrics:\n{}\n"""\n', "if __name__ == '__main__':\n", "])\n"):
+        assert end_of_text('"""Metrics:', text + more) == len(text)
+    assert end_of_text("", text + '"""Metrics:\n"""\n') is None
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("x = 1\ny = f(\n", "x = 1\n"),
+        ("x = 1\n@d\ndef f():\n    return (\n", "x = 1\n"),
+        ("x = 1\ny = 2", "x = 1\ny = 2"),
+        ("x = 1\nclass A:\n    def f(self):\n        return '", "x = 1\n"),
+        ("x = = 1\ny = 2\n", "x = = 1\ny = 2\n"),
+    ],
+)
+def test_a_statement_that_was_cut_can_be_left_out(text, whole):
+    assert complete(text) == whole
+
+
 # Holes and definitions.
+
+
+def test_lines_are_those_of_python():
+    text = "a\r\nb\x0cc\u2028d\re\n\n"
+    assert lines_of(text) == ["a\r\n", "b\x0cc\u2028d\r", "e\n", "\n"]
+    assert definitions("x = '\x0c'\ndef f():\n    return 1\n") == {"f": "def f():\n    return 1\n"}
+
+
+def test_a_function_ends_behind_its_last_line():
+    lines = CLASSES.splitlines()
+    for place in (lines.index("        for i in range(2):"), lines.index("        return x")):
+        assert end_of_function(CLASSES, place) == (lines.index("        return x") + 1, 8)
+    assert end_of_function(CLASSES, lines.index("class Model(nn.Module):")) is None
+    nested = "def f():\n    def g():\n        return 1\n    return g\n"
+    assert [end_of_function(nested, place) for place in range(4)] == [None, (4, 4), (3, 8), (4, 4)]
+
+
+def test_what_every_class_of_layers_needs_is_no_hole():
+    text = '''class A(nn.Module):
+    def __init__(self):
+        """Makes it."""
+        super().__init__()
+        super(A, self).__init__()
+        self.a = 1
+        super().f()
+'''
+    lines = text.splitlines()
+    assert [lines[hole.start].strip() for hole in holes(text)] == ["self.a = 1", "super().f()"]
+
+
+def test_statements_outside_of_functions_are_holes_where_that_is_asked_for():
+    text = '''"""Doc."""
+import x
+A = 1
+B = f(
+    1,
+    2,
+)
+
+
+class C:
+    d = 3
+
+    def f(self):
+        self.e = 4
+'''
+    assert holes(text) == [Hole(13, 14)]
+    assert holes(text, everywhere=True) == [Hole(2, 3), Hole(4, 5), Hole(5, 6), Hole(10, 11), Hole(13, 14)]
 
 
 def test_the_holes_of_a_seed_are_its_layers():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import unified_diff
 from math import isfinite, sqrt
 from statistics import fmean, stdev
@@ -28,6 +28,7 @@ __all__ = [
     "diff",
     "example_reasons",
     "front",
+    "half_width",
     "hypervolume",
     "is_flagged",
     "lineage",
@@ -127,6 +128,7 @@ class Verified:
         fitness: The task's fitness of the mean validation metrics of the new seeds; higher is better. Orders the winners.
         test_fitness: The same with the test error in the validation error's place.
         flagged: Whether a child's test error is much above its search error (`FLAG_RULE`).
+        intervals: Half the 95% confidence interval of each mean over trainings (`half_width`); empty for a single training.
     """
 
     candidate: Candidate
@@ -138,6 +140,7 @@ class Verified:
     fitness: float
     test_fitness: float
     flagged: bool
+    intervals: Mapping[str, float] = field(default_factory=dict)
 
 
 def read(storage: Storage, name: str) -> Records:
@@ -327,6 +330,13 @@ def is_flagged(search_error: float, test_errors: Sequence[float]) -> bool:
     return gap > 0.02 and gap > 3 * stdev(test_errors) * sqrt(1 + 1 / len(test_errors))
 
 
+def half_width(values: Sequence[float]) -> float:
+    """Return half the 95% confidence interval of the mean of at least two values, by Student's t distribution."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, len(values) - 1)) * stdev(values) / sqrt(len(values))
+
+
 def verified(records: Records, task: Task) -> list[Verified]:
     """Return the verified candidates, best first: by fitness on validation data with the new seeds, never by the test data."""
     groups: dict[int, list[Evaluation]] = {}
@@ -350,8 +360,9 @@ def _verify(candidate: Candidate, search: Evaluation | None, evaluations: Sequen
         fitness = task.fitness(metrics)
         if objective is not None and twin in metrics:
             test_fitness = task.fitness({**metrics, objective.name: metrics[twin]})
-            if search is not None and candidate.operator != "seed" and objective.direction == "minimize":
-                flagged = is_flagged(search.metrics[objective.name], values[twin])
+            seen = search.metrics.get(objective.name) if search is not None and candidate.operator != "seed" else None
+            if seen is not None and objective.direction == "minimize":
+                flagged = is_flagged(seen, values[twin])
     return Verified(
         candidate=candidate,
         search=search,
@@ -362,6 +373,7 @@ def _verify(candidate: Candidate, search: Evaluation | None, evaluations: Sequen
         fitness=fitness,
         test_fitness=test_fitness,
         flagged=flagged,
+        intervals={name: half_width(values[name]) for name in names} if len(fine) > 1 else {},
     )
 
 

@@ -1,4 +1,4 @@
-"""nasmith from Python: `search` a task, `resume` a run, and read what came of it."""
+"""nasmith from Python: `search` a task, `resume` a run, `load` what came of it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import itertools
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from nasmith.events import Finished, Observer, Verifying
 from nasmith.interrupts import graceful
 from nasmith.loop import Budget, Search
 from nasmith.matching import asks_lm, default_lm, kind_of, prepare
-from nasmith.population import Scored, front, top
 from nasmith.propose import CHAT_OPERATORS, OPERATORS, Templates, requests
 from nasmith.protocols import (
     Executor,
@@ -38,61 +36,16 @@ from nasmith.protocols import (
 )
 from nasmith.redaction import secret_in
 from nasmith.repairing import Repairing
+from nasmith.result import Result
 from nasmith.seeding import generator
 from nasmith.space import Space
 from nasmith.spending import Estimate, guess
+from nasmith.stopping import heeding
 from nasmith.storage import DEFAULT_STORAGE
-from nasmith.types import Brief, Candidate, Evaluation, Run, Sampling, Status
+from nasmith.types import Brief, Candidate, Run, Sampling
 from nasmith.verify import Verification, verify, winners
 
-__all__ = ["Result", "estimate", "open_storage", "resume", "search"]
-
-
-class Result:
-    """What a run has come to so far.
-
-    Args:
-        run: The run.
-        storage: Where its records are.
-        task: The run's task.
-    """
-
-    def __init__(self, run: Run, storage: Storage, task: Task) -> None:
-        self.run, self.storage, self.task = run, storage, task
-
-    @cached_property
-    def candidates(self) -> dict[int, Candidate]:
-        """All programs by id, seeds first."""
-        return {candidate.id: candidate for candidate in self.storage.candidates(self.run.name)}
-
-    @cached_property
-    def evaluations(self) -> list[Evaluation]:
-        """All evaluations, in the order in which they were made."""
-        return self.storage.evaluations(self.run.name)
-
-    def best(self) -> Candidate | None:
-        """The fittest child by its search evaluation; None where no child could be trained."""
-        children = [scored for scored in self._scored() if self.candidates[scored.id].step >= 0]
-        return self.candidates[top(children, 1)[0].id] if children else None
-
-    def front(self) -> list[Candidate]:
-        """The Pareto front of the task's objectives, seeds included, in order of id."""
-        return [self.candidates[scored.id] for scored in front(self._scored(), self.task.objectives)]
-
-    def metrics(self, candidate: Candidate) -> Mapping[str, float]:
-        """The metrics of a candidate's search evaluation; empty where it has none."""
-        return next((dict(e.metrics) for e in self.evaluations if e.candidate == candidate.id and e.purpose == "search"), {})
-
-    def verified(self, candidate: Candidate) -> list[Mapping[str, float]]:
-        """The metrics of each verification, test error included; one for each new seed."""
-        return [
-            dict(e.metrics)
-            for e in self.evaluations
-            if e.candidate == candidate.id and e.purpose == "verify" and e.status is Status.OK
-        ]
-
-    def _scored(self) -> list[Scored]:
-        return [Scored(e.candidate, e.metrics) for e in self.evaluations if e.purpose == "search" and "fitness" in e.metrics]
+__all__ = ["Result", "estimate", "load", "open_storage", "resume", "search"]
 
 
 def open_storage(where: str | Path | Storage | None = None, *, read_only: bool = False) -> Storage:
@@ -104,6 +57,19 @@ def open_storage(where: str | Path | Storage | None = None, *, read_only: bool =
     return Sql(where or DEFAULT_STORAGE, read_only=read_only)
 
 
+def load(name: str, storage: Storage | str | Path | None = None) -> Result:
+    """Open a stored run for reading: a finished one, one that was interrupted, or one that still goes on.
+
+    Raises:
+        UnknownNameError: No run has that name.
+        StorageError: There is no such storage.
+    """
+    opened = open_storage(storage, read_only=True)
+    run = opened.run(name)
+    part = run.config["task"]
+    return Result(run, opened, registry.create("tasks", part["name"], part["options"]))
+
+
 def search(
     task: Task | str = "mnist1d",
     lm: LanguageModel | str | None = None,
@@ -113,7 +79,7 @@ def search(
     *,
     name: str | None = None,
     seed: int = 0,
-    budget: Budget = Budget(),  # noqa: B008 - frozen
+    budget: Budget | None = None,
     verify: Verification | None = None,
     choice: Choice = Choice(),  # noqa: B008 - frozen
     templates: str | Path = "",
@@ -125,44 +91,42 @@ def search(
     Components are objects, or names where the defaults do. What is left out is what suits the task.
 
     Args:
-        task: What to search for.
+        task: What to search for; a task folder by its path.
         lm: Who proposes; by default the embedded model, or nobody where the strategy asks none.
         strategy: Who decides what to try next; by default EvoPrompting, or what the task prefers.
         executor: Where candidates run; by default sandboxed processes, or what the task prefers.
         storage: A path, a URL or a Storage; by default `nasmith-runs/nasmith.sqlite3`.
         name: The run's name; by default the task's name and a number.
         seed: The same seed gives the same candidates on the same machine.
-        budget: When to end early.
+        budget: When to end early; by default never, or when the task says.
         verify: What is trained again with new seeds and scored on the test set.
         choice: How operators are chosen, and the members of an ensemble.
         templates: A folder whose prompts replace nasmith's own (`nasmith/prompts`).
-        observers: Called with every event (`nasmith.events`).
+        observers: Called with every event (`nasmith.events`), on this thread. One that raises `StopSearch` ends the search:
+
+                def enough(event):
+                    if isinstance(event, Evaluated) and event.evaluation.metrics.get("val_error", 1) < 0.05:
+                        raise nasmith.StopSearch
         comparison: Name of the comparison that the run is made for.
 
     Raises:
-        UsageError: A component, name or seed program cannot be used.
-        RunBusyError: Another process works on a run of this name.
+        UsageError: A component, name or seed program cannot be used, or another process works on a run of this name.
         MissingDependencyError, StorageError: Something is not installed; the storage cannot be written.
         RunStoppedError: The run cannot go on; what it finished is stored and `resume` takes it up.
     """
     parts = _parts(task, lm, strategy, executor)
-    verify = verify or Verification(**getattr(parts["task"], "defaults", {}).get("verify", {}))
+    wanted = getattr(parts["task"], "defaults", {})
+    verify, budget = verify or Verification(**wanted.get("verify", {})), budget or Budget(**wanted.get("budget", {}))
     _attach(parts["lm"], storage)
-    config = {
-        **{part: registry.describe(registry.PARTS[part], component) for part, component in parts.items()},
-        "seed": seed,
-        "budget": asdict(budget),
-        "verify": asdict(verify),
-        "choice": asdict(choice),
-        "templates": str(templates),
-        **({"comparison": comparison} if comparison else {}),
-    }
+    chosen = {"seed": seed, "budget": asdict(budget), "verify": asdict(verify), "choice": asdict(choice)}
+    config = _described(parts) | chosen | {"templates": str(templates)} | ({"comparison": comparison} if comparison else {})
     _refuse_secrets(config)
     prepare(parts["task"], parts["strategy"], parts["lm"])
     with _started(parts), ExitStack() as held:
         opened = open_storage(storage)
         claimed = _claim_new(held, opened, name, parts["task"].name)
-        run = Run(claimed, config, version("nasmith"), _environment(), datetime.now(UTC).isoformat(timespec="seconds"))
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        run = Run(claimed, config, version("nasmith"), _environment(parts["task"]), created)
         return _execute(run, parts, opened, observers, new=True)
 
 
@@ -175,14 +139,30 @@ def _parts(
     decider = _made("strategies", strategy or wanted["strategy"])
     return {
         "task": made,
-        "lm": _made("lms", lm or default_lm(decider, made)),
+        "lm": _made("lms", lm or wanted.get("lm") or default_lm(decider, made)),
         "strategy": decider,
         "executor": _made("executors", executor or wanted["executor"]),
     }
 
 
-def resume(name: str, storage: Storage | str | Path | None = None, *, observers: Sequence[Observer] = ()) -> Result:
+def _described(parts: Mapping[str, Any]) -> dict[str, Any]:
+    return {part: registry.describe(registry.PARTS[part], component) for part, component in parts.items()}
+
+
+def resume(
+    name: str,
+    storage: Storage | str | Path | None = None,
+    *,
+    observers: Sequence[Observer] = (),
+    executor: Executor | None = None,
+) -> Result:
     """Go on with a run that was interrupted: the same candidates as if it had not been.
+
+    Args:
+        name: The run's name.
+        storage: Where it is; by default `nasmith-runs/nasmith.sqlite3`.
+        observers: As for `search`.
+        executor: Where candidates run; by default where they did before.
 
     Raises:
         UnknownNameError: No run has that name.
@@ -197,12 +177,26 @@ def resume(name: str, storage: Storage | str | Path | None = None, *, observers:
             raise UsageError(f"run {name!r} is finished. See it with: nasmith show {name}")
         config = run.config
         parts = {
-            part: registry.create(kind, config[part]["name"], config[part]["options"]) for part, kind in registry.PARTS.items()
+            part: registry.create(kind, config[part]["name"], config[part]["options"])
+            for part, kind in registry.PARTS.items()
+            if executor is None or part != "executor"
         }
+        parts.setdefault("executor", executor)
+        _check_unchanged(run, parts["task"])
         _attach(parts["lm"], opened)
         prepare(parts["task"], parts["strategy"], parts["lm"])
         with _started(parts):
             return _execute(run, parts, opened, observers, new=False)
+
+
+def _check_unchanged(run: Run, task: Task) -> None:
+    """Raise UsageError where a task's own files are not those with which a run was begun."""
+    fingerprint, known = getattr(task, "fingerprint", None), run.environment.get("task")
+    if fingerprint is not None and known is not None and known != fingerprint():
+        raise UsageError(
+            f"run {run.name!r} cannot be resumed: the files of its task have changed since it was begun, so that its "
+            "evaluations would not be comparable. Put them back, or begin a new run."
+        )
 
 
 def estimate(task: Task, lm: LanguageModel, strategy: Strategy, budget: Budget = Budget()) -> Estimate | None:  # noqa: B008
@@ -310,14 +304,19 @@ def _execute(
     config, task, lm = run.config, parts["task"], parts["lm"]
     seed, budget, what = config["seed"], Budget(**config["budget"]), Verification(**config["verify"])
     templates = Templates(config.get("templates") or None)
-    templates.check(task.describe())
+    words = ("num_params", "val_accuracy", *(objective.name.removeprefix("val_") for objective in task.objectives))
+    templates.check(task.describe(), words)
     strategy = parts["strategy"]
     if space_of(task) is None:
         strategy = _chosen(strategy, lm, Choice(**config.get("choice", {"by": "weights"})))
     began = time.monotonic()
+    heard = heeding(observers, lambda: loop.stop())
     loop = Search(
-        run, task, lm, strategy, parts["executor"], storage, seed, budget, new=new, observers=observers, templates=templates
+        run, task, lm, strategy, parts["executor"], storage, seed, budget, new=new, observers=heard, templates=templates
     )
+    connect: Callable[[Callable[[], None]], None] | None = getattr(parts["executor"], "connect", None)
+    if connect is not None:
+        connect(loop.stop)
     with graceful(loop.stop):
         reason = loop.execute()
         result = Result(run, storage, task)
@@ -355,12 +354,17 @@ def _verify(result: Result, loop: Search, what: Verification, seed: int) -> bool
 
 
 def _made(kind: registry.Kind, component: Any) -> Any:
+    """Make a component of its name, or of {name, options}; one that is made already stays."""
+    if isinstance(component, Mapping):
+        return registry.create(kind, component["name"], component.get("options"))
     return registry.create(kind, component) if isinstance(component, str) else component
 
 
-def _environment() -> dict[str, str]:
+def _environment(task: Task) -> dict[str, str]:
     """Say what the run depends on beside its configuration."""
-    found = {"python": platform.python_version(), "platform": platform.platform(), "processors": str(os.cpu_count())}
+    fingerprint = getattr(task, "fingerprint", None)
+    found = {} if fingerprint is None else {"task": fingerprint()}
+    found |= {"python": platform.python_version(), "platform": platform.platform(), "processors": str(os.cpu_count())}
     for package in ("torch", "transformers", "peft", "numpy"):
         try:
             found[package] = version(package)

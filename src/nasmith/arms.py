@@ -75,8 +75,8 @@ def lineup(
     named = dict(strategies) if isinstance(strategies, Mapping) else _labelled(strategies)
     if not named:
         raise UsageError(f"no strategy was named. Valid: {', '.join(registry.names('strategies'))}.")
-    whats: dict[str, Any] = {"task": _plain("tasks", task)}
-    default = getattr(registry.load("tasks", _name(whats["task"])), "defaults", {}).get(_EXECUTOR, "processes")
+    whats: dict[str, Any] = {"task": _task(task)}
+    default = getattr(_of_task(whats), "defaults", {}).get(_EXECUTOR, "processes")
     whats[_EXECUTOR] = _plain("executors", executor or default)
     if disguise is not None and "disguise" not in registry.options("tasks", _name(whats["task"])):
         raise UsageError(f"task {_name(whats['task'])} has no option `disguise`, so that it cannot be disguised.")
@@ -119,6 +119,19 @@ def _labelled(strategies: Sequence[Strategy | str]) -> dict[str, Strategy | str]
 
 def _plain(kind: registry.Kind, component: Any) -> Any:
     return component if isinstance(component, str | Mapping) else registry.describe(kind, component)
+
+
+def _task(task: Task | str) -> Any:
+    """Return a task's part of a configuration; the path of a folder is written out."""
+    if not isinstance(task, str):
+        return _plain("tasks", task)
+    name, options = registry.expand("tasks", task)
+    return {"name": name, "options": options}
+
+
+def _of_task(base: Mapping[str, Any]) -> Any:
+    """Make the task: what it prefers may stand in its own files."""
+    return registry.create("tasks", base["task"]["name"], base["task"]["options"])
 
 
 def _name(part: Any) -> str:

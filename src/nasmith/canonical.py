@@ -42,7 +42,8 @@ def canonical(text: str, entry: str = "Model") -> str:
 
     Args:
         text: Source code.
-        entry: Name that the outside looks for; it stays too.
+        entry: Name that the outside looks for; it stays too. Where it is empty the outside may look for any: all names of the
+            top level stay, and all parameters of what is defined there.
 
     Raises:
         ValueError: The text is no Python; the message holds the line and the reason.
@@ -52,7 +53,7 @@ def canonical(text: str, entry: str = "Model") -> str:
         if not _looks_at_names(tree):
             own = _bound_names(table)
             _Plain(tree, own - _imported(table)).visit(tree)
-            fixed = _fixed_names(tree, table) | {entry}
+            fixed = _fixed_names(tree, table) | ({entry} if entry else _seen_from_outside(tree, table))
             _Rename(own - fixed, fixed | _plain_names(tree)).visit(tree)
         return ast.unparse(ast.fix_missing_locations(tree))
     except RecursionError as error:
@@ -216,6 +217,19 @@ def _fixed_names(tree: ast.Module, table: symtable.SymbolTable) -> set[str]:
             fixed.update(_keywords_from_outside(node))
             fixed.update([node.name] if private else [])  # `self.__x` is `_Class__x` elsewhere
     return fixed
+
+
+def _seen_from_outside(tree: ast.Module, table: symtable.SymbolTable) -> set[str]:
+    """Names by which somebody who imports the program can take hold of it: of its top level, and parameters, as keywords."""
+    found = {s.get_name() for s in table.get_symbols() if s.is_assigned()}
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, _Function):
+            found.update(argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg))
+        else:
+            waiting += ast.iter_child_nodes(node)
+    return found | {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
 
 
 def _keywords_from_outside(node: ast.ClassDef) -> Iterator[str]:

@@ -31,6 +31,7 @@ from nasmith.errors import ConfigError, UnknownNameError, UsageError
 from nasmith.loop import Budget
 from nasmith.matching import default_lm
 from nasmith.verify import Verification
+from nasmith.yaml_files import YamlFile
 
 __all__ = ["Component", "RunConfig", "resolve"]
 
@@ -101,8 +102,8 @@ def resolve(
         UnknownNameError: A component, option or key that does not exist.
         ConfigError: A value that breaks a rule, with file and line where it came from a file.
     """
-    values, lines = _read(file) if file else ({}, {})
-    values = {**(base or {}), **values}
+    read, plain = YamlFile.read(file) if file else YamlFile(), YamlFile()
+    values = {**(base or {}), **read.values}
     if lm is not None and not isinstance(lm, str):
         values["lm"], lm = list(lm), None
     for part, name in {"task": task, "lm": lm, "strategy": strategy, "executor": executor}.items():
@@ -112,20 +113,20 @@ def resolve(
             values[part] = {"name": name, "options": options}
     if seed is not None:
         values["seed"] = seed
-    _check_keys(values, file, lines)
+    _check_keys(values, read)
     if "task" not in values:
         raise ConfigError(f"no task was named. Valid: {', '.join(registry.names('tasks'))}.")
     values = _with_defaults(values, settings)
-    config = _build(values, file, lines)
+    config = _build(values, read)
     updates = [(key, value) for key, value in map(_setting, settings)]
     updates += [(key, value) for key, value in (flags or {}).items() if value is not None]
     if updates:
         values = config.model_dump()
         for key, value in updates:
             _assign(values, _full_key(config, key), value)
-        _check_keys(values, None, {})
-        config = _build(values, None, {})
-    _check_options(config, file, lines)
+        _check_keys(values, plain)
+        config = _build(values, plain)
+    _check_options(config, read)
     return config
 
 
@@ -134,8 +135,8 @@ def _with_defaults(values: dict[str, Any], settings: Sequence[str]) -> dict[str,
     task = _component("task", values["task"])
     if not isinstance(task, dict) or not isinstance(task.get("name"), str):
         return values  # what is wrong with it is said when it is checked
-    made = registry.load("tasks", task["name"])
-    values = {**getattr(made, "defaults", {}), **values}
+    made = _task(task["name"], task.get("options"))
+    values = _merged(getattr(made, "defaults", {}), values)
     if "lm" not in values and not any(setting.startswith("lm.") for setting in settings):
         strategy = _component("strategy", values.get("strategy", RunConfig.model_fields["strategy"].default.name))
         if isinstance(strategy, dict) and isinstance(strategy.get("name"), str):
@@ -143,40 +144,32 @@ def _with_defaults(values: dict[str, Any], settings: Sequence[str]) -> dict[str,
     return values
 
 
-def _read(file: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """Return a YAML file's values, and the line of each dotted key."""
+def _task(name: str, options: Any) -> Any:
+    """Return the task, or its class where its options are wrong, which is said when they are checked."""
     try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot read the configuration {file}: {error.strerror}.") from error
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{file}:{mark.line + 1}" if mark else str(file)
-        raise ConfigError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}.") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{file}:1: a configuration is a mapping of keys to values, got {type(values).__name__}.")
-    return values, dict(_key_lines(node)) if node else {}
+        return registry.create("tasks", name, options)
+    except ConfigError:
+        return registry.load("tasks", name)
 
 
-def _key_lines(node: yaml.Node, prefix: str = "") -> Iterable[tuple[str, int]]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            path = f"{prefix}{key.value}"
-            yield path, key.start_mark.line + 1
-            yield from _key_lines(value, f"{path}.")
+def _merged(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a user's values over a task's: of a component that both name, option by option; of a section, key by key."""
+    merged = {key: _component(key, value) if key in _KINDS else value for key, value in defaults.items()}
+    for key, value in values.items():
+        mine = merged.get(key)
+        theirs = _component(key, value) if key in _KINDS else value
+        if not (isinstance(mine, dict) and isinstance(theirs, dict)):
+            merged[key] = theirs
+        elif key not in _KINDS:
+            merged[key] = {**mine, **theirs}
+        elif mine.get("name") != theirs.get("name", mine.get("name")):
+            merged[key] = theirs
+        else:
+            merged[key] = {**mine, **theirs, "options": {**mine.get("options", {}), **(theirs.get("options") or {})}}
+    return merged
 
 
-def _at(file: Path | None, lines: Mapping[str, int], key: str) -> str:
-    """Say where a key stands: "file:line: ", or nothing where it came from no file."""
-    while key and key not in lines:
-        key = key.rpartition(".")[0]
-    return f"{file}:{lines[key]}: " if file and key else ""
-
-
-def _check_keys(values: Mapping[str, Any], file: Path | None, lines: Mapping[str, int]) -> None:
+def _check_keys(values: Mapping[str, Any], file: YamlFile) -> None:
     """Name an unknown key, with the nearest valid one."""
     known: dict[str, Iterable[str]] = {
         "": RunConfig.model_fields,
@@ -191,7 +184,7 @@ def _check_keys(values: Mapping[str, Any], file: Path | None, lines: Mapping[str
             if key not in valid:
                 path = f"{section}.{key}" if section else str(key)
                 error = UnknownNameError("configuration key", path, [f"{section}.{v}" if section else v for v in valid])
-                raise ConfigError(f"{_at(file, lines, path)}{error}")
+                raise ConfigError(f"{file.at(path)}{error}")
 
 
 def _component(part: str, value: Any) -> Any:
@@ -208,13 +201,13 @@ def _component(part: str, value: Any) -> Any:
     return value
 
 
-def _build(values: Mapping[str, Any], file: Path | None, lines: Mapping[str, int]) -> RunConfig:
+def _build(values: Mapping[str, Any], file: YamlFile) -> RunConfig:
     try:
         return RunConfig.model_validate(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{_at(file, lines, key)}{key}: {first['msg']}, got {first['input']!r}.") from error
+        raise ConfigError(f"{file.at(key)}{key}: {first['msg']}, got {first['input']!r}.") from error
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -251,12 +244,12 @@ def _assign(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
     values[path[-1]] = value
 
 
-def _check_options(config: RunConfig, file: Path | None, lines: Mapping[str, int]) -> None:
+def _check_options(config: RunConfig, file: YamlFile) -> None:
     """Make each component once: its constructor checks its options and does no work."""
     for part, kind in _KINDS.items():
         component = config.component(part)
         try:
             registry.create(kind, component.name, component.options)
         except UsageError as error:
-            where = _at(file, lines, part)
+            where = file.at(part)
             raise (ConfigError(f"{where}{error}") if where else error) from error

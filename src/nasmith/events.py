@@ -1,7 +1,7 @@
 """What a running search tells its observers: plain facts, in order, after they are stored.
 
-An observer is any callable that takes one event. Observers run on the loop's thread: they must be quick, and an exception in
-one stops the run like any other bug.
+An observer is any callable that takes one event. Observers run on the loop's thread: they must be quick. One that raises
+`nasmith.stopping.StopSearch` ends the search in good order; any other exception stops the run like any other bug.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from nasmith.types import Call, Candidate, Completion, Evaluation, Run, Tuning, 
 __all__ = [
     "Asked",
     "Called",
+    "Climbed",
     "Evaluated",
     "Event",
     "Finished",
@@ -89,6 +90,14 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class Climbed:
+    """A training reached a rung, where it may be given up; its evaluation there is stored."""
+
+    candidate: Candidate
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True, slots=True)
 class TuningProgress:
     """The language model is learning: `done` of `total` optimiser steps."""
 
@@ -133,6 +142,7 @@ Event = (
     | Replied
     | Proposed
     | Submitted
+    | Climbed
     | Evaluated
     | TuningProgress
     | Tuned

@@ -26,6 +26,7 @@ class History:
         candidates: Ids of the stored candidates.
         backlog: Evaluations of the search, in the order in which they were told.
         evaluated: Ids of the candidates in `backlog`.
+        rungs: Evaluations in the middle of trainings, in the order in which they were made.
         verified: Evaluations of the verification by (candidate, seed).
         spent: All that the language model has cost.
     """
@@ -39,6 +40,7 @@ class History:
         self.verified: dict[tuple[int, int], Evaluation] = {
             (e.candidate, e.seed): e for e in evaluations if e.purpose == "verify"
         }
+        self.rungs = [e for e in evaluations if e.purpose == "rung"]
         self.candidates = frozenset(() if new else (candidate.id for candidate in storage.candidates(run)))
         self._completions = {} if new else storage.completions(run)
         self._tunings = {} if new else storage.tunings(run)

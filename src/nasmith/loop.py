@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
 from nasmith.errors import NasmithError, RunStoppedError, SeedError, UsageError
-from nasmith.events import Asked, Evaluated, Event, Observer, Proposed, Started, Stopping, Submitted
+from nasmith.events import Asked, Climbed, Evaluated, Event, Observer, Proposed, Started, Stopping, Submitted
+from nasmith.halving import Ladder
 from nasmith.history import History
 from nasmith.proposals import Proposals
 from nasmith.propose import Templates
@@ -33,8 +34,9 @@ from nasmith.protocols import (
 from nasmith.roster import Roster, identity
 from nasmith.seeding import derive
 from nasmith.spending import Purse
+from nasmith.telling import Due
 from nasmith.trials import Trials
-from nasmith.types import Brief, Candidate, Evaluation, Job, Run, Script, Status, Suggestion, Tune, Wish
+from nasmith.types import Brief, Candidate, Evaluation, Job, Run, Status, Suggestion, Tune, Wish
 
 __all__ = ["Budget", "Search", "check_seeds", "purse_of"]
 
@@ -63,37 +65,6 @@ class Budget:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"budget: {name} must be above 0, got {value}.")
-
-
-class _Due:
-    """New evaluations that are not told yet: in the order in which they came, or in that of the script."""
-
-    def __init__(self, script: Script | None) -> None:
-        self._script = script
-        self._waiting: dict[int, Evaluation] = {}
-
-    def add(self, evaluation: Evaluation) -> None:
-        """Take in an evaluation; a candidate has one alone."""
-        self._waiting[evaluation.candidate] = evaluation
-
-    def next(self, told: int, limit: int | None, backlog: Collection[Evaluation], over: bool) -> Evaluation | None:
-        """Take out the one that is to be told now.
-
-        Args:
-            told: Evaluations told so far.
-            limit: How many were told before the next wish was made, where it was made before.
-            backlog: Stored evaluations that are still to be told.
-            over: Whether the search ends, so that all are told.
-        """
-        script = self._script
-        first = next(iter(self._waiting), None)
-        if first is None or over:
-            return None if first is None else self._waiting.pop(first)
-        if script is None:
-            return self._waiting.pop(first) if limit is None else None
-        if backlog or (limit is not None and told >= limit):
-            return None
-        return self._waiting.pop(script.told[told] if told < len(script.told) else first, None)
 
 
 class Search:
@@ -131,11 +102,13 @@ class Search:
         self._storage, self._seed, self._budget, self._observers = storage, seed, budget, observers
         script = lm.script if isinstance(lm, RecordedLanguageModel) else None
         self.history = History(storage, run.name, new=new, script=script)
-        self.trials = Trials(task, executor, strategy.accepts)
+        rungs: Sequence[int] = getattr(task, "rungs", ())
+        ladder = Ladder(rungs, len(task.seeds()), lambda: storage.folder(run.name), self.history.rungs) if rungs else None
+        self.trials = Trials(task, executor, strategy.accepts, ladder)
         purse = Purse() if script is not None else purse_of(lm, budget, self.history)  # a recording is paid for
         self._proposals = Proposals(lm, storage, self.history, task.describe(), purse, templates, space_of(task))
         self._roster = Roster(task.describe(), space_of(task))
-        self._due = _Due(script)
+        self._due = Due(script)
         self._step = 0  # wishes made
         self._told = 0  # evaluations told
         self._seeds = len(task.seeds())
@@ -266,8 +239,12 @@ class Search:
             self._proposals.drop_waiting()
         # Stored evaluations go first. While stored wishes are made again, a new one waits: it was not told when they were made.
         self._settle()
-        for _, _, evaluation in self.trials.finished():
-            self._due.add(evaluation)
+        for trial, _, evaluation in self.trials.finished():
+            if evaluation.purpose == "rung":
+                self._storage.add_evaluation(self._run.name, evaluation)
+                self.emit(Climbed(trial.candidate, evaluation))
+            else:
+                self._due.add(evaluation)
         self._receive()
         self._settle()
 
@@ -381,7 +358,7 @@ def check_seeds(task: Task, executor: Executor) -> None:
     known: dict[str, str] = {}
     for label, text in seeds.items():
         try:
-            form = identity(text, space)
+            form = identity(text, space, task.describe().entry)
         except ValueError as error:
             raise SeedError(f"seed {label!r} of task {task.name!r}: {error}.") from error
         if form in known:

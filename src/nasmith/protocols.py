@@ -158,8 +158,14 @@ Data = Mapping[str, Mapping[str, Any]]
 class Workload(Protocol):
     """The part of a task that meets candidates' code. Picklable, and it holds no data: a job is given what it may see.
 
-    Two attributes are optional: `hidden_modules`, names of top-level modules whose files candidates must not read, because they
-    hold or generate what a candidate is scored on; and `gpu`, whether candidates use one. Both are read once.
+    Some attributes are optional, and read once. `hidden_modules`: names of top-level modules whose files candidates must not
+    read, because they hold or generate what a candidate is scored on. `gpu`: whether candidates use one. `readable`: folders
+    that candidates may read besides. `workshop`: whether a job gets a folder of its own to write in, which is gone afterwards,
+    and may start processes and threads.
+
+    So are two methods. `fit_rung(text, seed, data, rung, checkpoint)` trains up to a rung of the task's, from a checkpoint on
+    (NumPy arrays by name; none for the beginning), and returns what `fit` returns and, as arrays "checkpoint/<name>", what it
+    takes to go on. `export(text, state, data)` returns (arrays, facts): other forms of a trained program, as bytes.
     """
 
     def warm(self) -> None:
@@ -193,11 +199,17 @@ class Workload(Protocol):
 class Task(Protocol):
     """A problem to design models for. Lives in the trusted process and holds the labels.
 
-    Five attributes are optional. `defaults`: what a run has where the user names nothing, by key of its configuration, such as
-    {"strategy": "random"}. `space` (`nasmith.space.Space`): candidates are designs of this space instead of programs; a
-    search in it needs no seeds. `check()`: called once before anything is begun; raises UsageError where nothing can come of
-    it. `reveal(text)`: metrics of a candidate that the search is not shown, where they are known without training.
-    `program(text)`: the source of a module with a design's network as `Model()`.
+    Some attributes are optional. `defaults`: what a run has where the user names nothing, by key of its configuration, such as
+    {"strategy": "random"}. `space` (`nasmith.space.Space`): candidates are designs of this space instead of programs; a search
+    in it needs no seeds. `bounds`: what metrics must keep to (`nasmith.types.Bound`). `rungs`: optimiser steps at which a
+    training may be given up, ascending, the last for a whole one; then `provisional(outcome)` is needed, the metrics that
+    trainings at a rung are judged by, with `Workload.fit_rung`.
+
+    So are methods. `check()`: called once before anything is begun; raises UsageError where nothing can come of it. `notes()`:
+    sentences for people, shown before a search. `fingerprint()`: a text that is equal as long as the task's own files are the
+    same; a run is not resumed with others. `reveal(text)`: metrics of a candidate that the search is not shown, where they are
+    known without training. `program(text)`: the source of a module with a design's network as `Model()`. `companions()`:
+    further files of an export, by name.
     """
 
     name: str
@@ -231,13 +243,20 @@ class Task(Protocol):
     def fitness(self, metrics: Mapping[str, float]) -> float:
         """One number that orders candidates; higher is better. The loop stores it as the metric "fitness"."""
 
-    def best_state(self, outcome: Outcome) -> Mapping[str, Any]:
-        """Return the state (NumPy arrays by parameter name) at the outcome's best validation point."""
+    def best_state(self, outcome: Outcome) -> Mapping[str, Any] | None:
+        """Return the state (NumPy arrays by parameter name) at the outcome's best validation point.
+
+        None where there is no state to examine: `score` is then given the outcome of the training twice.
+        """
 
 
 @runtime_checkable
 class Executor(Protocol):
-    """Runs jobs where they can do no harm."""
+    """Runs jobs where they can do no harm.
+
+    One method is optional: `connect(stop)`, called before the search begins with a function that ends it in good order, from
+    any thread.
+    """
 
     slots: int
 

@@ -4,18 +4,20 @@ A name is an entry point (groups `nasmith.tasks`, `nasmith.lms`, `nasmith.strate
 "package.module:Class". An option is an argument of the component's constructor; its annotation is its type.
 
 A class may say by its attribute `shorthand` which option the rest of a longer name is: "scripted:replies.json" is `scripted`
-with that `file`. A name with a slash is a model of a provider: "litellm/groq/llama" where there is such an entry point,
-otherwise one of `openai-compatible`. An option that is a language model itself, or a list of them, is given as a name or as
-{name, options}.
+with that `file`. The path of a folder is a task of the kind that the folder holds. A name with a slash is a model of a
+provider: "litellm/groq/llama" where there is such an entry point, otherwise one of `openai-compatible`. An option that is a
+language model itself, or a list of them, is given as a name or as {name, options}.
 """
 
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from nasmith.errors import ConfigError, UnknownNameError, UsageError
@@ -28,6 +30,7 @@ PARTS: Mapping[str, Kind] = {"task": "tasks", "lm": "lms", "strategy": "strategi
 """The parts that a run is made of, each with its kind of component."""
 
 _PROVIDERS = "openai-compatible"
+_FOLDERS = ("folder", "openevolve", "shinka")  # tasks that are folders; `fits` says of a path whether it is one
 _SINGULAR = {"tasks": "task", "lms": "language model", "strategies": "strategy", "executors": "executor"}
 
 
@@ -48,6 +51,8 @@ def expand(kind: Kind, name: str) -> tuple[str, dict[str, Any]]:
         UsageError: The component cannot be loaded.
     """
     known = _entry_points(kind)
+    if kind == "tasks" and name not in known and (folder := _folder(name)) is not None:
+        return folder
     head, separator, rest = name.partition(":")
     if name in known or not separator or head not in known:
         head, separator, rest = name.partition("/")
@@ -59,6 +64,28 @@ def expand(kind: Kind, name: str) -> tuple[str, dict[str, Any]]:
     if option is None:
         raise UsageError(f"{_SINGULAR[kind]} {head!r} takes no {separator!r} in its name, got {name!r}.")
     return head, {option: rest}
+
+
+def _folder(name: str) -> tuple[str, dict[str, Any]] | None:
+    """Return the task that a user's folder means; None where the name is no path.
+
+    Raises:
+        UsageError: There is no such folder, or it holds no task.
+    """
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        looks_like_one = name.startswith((".", "~")) or (os.sep in name and ":" not in name)
+        if looks_like_one:
+            raise UsageError(f"there is no folder {name!r}. Make a task folder with: nasmith init {name}")
+        return None
+    for kind in (kind for kind in _FOLDERS if kind in _entry_points("tasks")):
+        option = load("tasks", kind).shorthand
+        if load("tasks", kind).fits(path):
+            return kind, {option: str(path.absolute())}
+    raise UsageError(
+        f"the folder {name!r} holds no task: no task.yaml (nasmith init writes one), no initial_program.py with evaluator.py "
+        "(OpenEvolve), no initial.py with evaluate.py (ShinkaEvolve)."
+    )
 
 
 def load(kind: Kind, name: str) -> Any:

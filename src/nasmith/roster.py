@@ -41,7 +41,7 @@ class Roster:
     def plant(self, seeds: Mapping[str, str]) -> list[Candidate]:
         """Make the seed programs the first candidates."""
         return [
-            self._enter(Candidate(index + 1, text, index=index, label=label, canonical=identity(text, self._space)))
+            self._enter(Candidate(index + 1, text, index=index, label=label, canonical=self._identity(text)))
             for index, (label, text) in enumerate(seeds.items())
         ]
 
@@ -97,12 +97,15 @@ class Roster:
         completion, messages = self._replies[number]
         return example(completion.prompt, self[number].text, self._description, messages)
 
+    def _identity(self, text: str) -> str:
+        return identity(text, self._space, self._description.entry)
+
     def _examined(self, candidate: Candidate, flaw: str = "") -> Candidate:
         """Enter a candidate with its identity, or with what is wrong with it."""
         try:
             if flaw:
                 raise ValueError(flaw)
-            candidate = replace(candidate, canonical=identity(candidate.text, self._space))
+            candidate = replace(candidate, canonical=self._identity(candidate.text))
         except ValueError as error:
             self._flaws[candidate.id] = str(error)
         return self._enter(candidate)
@@ -114,12 +117,17 @@ class Roster:
         return candidate
 
 
-def identity(text: str, space: Space | None = None) -> str:
+def identity(text: str, space: Space | None = None, entry: str = "Model") -> str:
     """Return what equal candidates have in common: the hash of a program's canonical form, or the canonical design.
+
+    Args:
+        text: A program, or a design as it is written.
+        space: The space of the design; None for a program.
+        entry: The name that the program defines; empty where it need not define any.
 
     Raises:
         ValueError: The text is no program, or no design of the space; the message says why.
     """
     if not text.strip():
         raise ValueError("the reply was empty")
-    return canonical_hash(text) if space is None else space.write(space.canonical(space.read(text)))
+    return canonical_hash(text, entry) if space is None else space.write(space.canonical(space.read(text)))

@@ -13,7 +13,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Hole", "cuts", "definitions", "end_of_lines", "end_of_program", "holes", "names", "parsed"]
+__all__ = [
+    "Hole",
+    "complete",
+    "cuts",
+    "definitions",
+    "end_of_body",
+    "end_of_function",
+    "end_of_lines",
+    "end_of_program",
+    "end_of_text",
+    "holes",
+    "lines_of",
+    "names",
+    "parsed",
+]
 
 _BLOCK = re.compile(r"^(?:@|(?:async\s+)?def\b|class\b)", re.MULTILINE)
 _TOKEN = re.compile(
@@ -30,6 +44,9 @@ _TOKEN = re.compile(
 )
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _ENDS_INSIDE_BRACKETS = ("def ", "class ", '"""', "'''", "import ", "from ", "@")
+_LINES = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_TRIES = 5  # statements at the end of a text that was cut; more are not given up for it
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +72,7 @@ def end_of_program(prefix: str, reply: str) -> int | None:
         prefix: The beginning of the program, or any text that ends with it.
         reply: What came after it so far. The cost is one pass over the program.
     """
-    starts = [match.start() for match in _BLOCK.finditer(prefix)]
-    text = prefix[starts[-1] if starts else 0 :] + reply
-    base = len(text) - len(reply)
+    text, base = _begun(prefix, reply)
     function = text.startswith(("def", "async"))
     level: int | None = None
     for number, line in enumerate(_logical_lines(text)):
@@ -100,19 +115,95 @@ def end_of_lines(prefix: str, reply: str, lines: int = 1) -> int | None:
     return None
 
 
-def holes(text: str) -> list[Hole]:
+def end_of_body(prefix: str, reply: str, indent: int) -> int | None:
+    """Return the length of `reply` at which the body that `prefix` ends in is complete; None where it is not yet.
+
+    It is complete where a line begins that is indented by less than `indent` characters, and where it can no longer be Python.
+
+    Args:
+        prefix: The program so far; may end within brackets.
+        reply: What came after it. The cost is one pass over both.
+        indent: Characters before the statements of the body.
+    """
+    text, base = _begun(prefix, reply)
+    for line in _logical_lines(text):
+        outside = line.indent < indent
+        if line.state == "broken":
+            return max(0, (line.start if outside else line.stop) - base)
+        if line.start >= base and outside and not line.blank:
+            return line.start - base
+    return None
+
+
+def end_of_text(header: str, reply: str) -> int | None:
+    """Return the length of `reply` at which a program of any number of statements ends; None where it may go on.
+
+    Args:
+        header: What a line begins with that is no part of it any more; may be empty.
+        reply: What came so far. It ends too before `if __name__`, and where it can no longer be Python.
+    """
+    marks = tuple(filter(None, (header, "if __name__")))
+    for number, line in enumerate(_logical_lines(reply)):
+        if line.state == "broken":
+            return line.start if number and not line.indent else line.stop
+        if number and reply.startswith(marks, line.start):
+            return line.start
+    return None
+
+
+def complete(text: str) -> str:
+    """Return a text without the last statements of its top level if they were cut; all of it where that does not help."""
+    starts = [line.start for line in _logical_lines(text) if line.start and not line.blank and not line.indent]
+    for stop in [len(text), *starts[: -_TRIES - 1 : -1]]:
+        try:
+            parsed(text[:stop])
+        except ValueError:
+            continue
+        return text[:stop]
+    return text
+
+
+def end_of_function(text: str, line: int) -> tuple[int, int] | None:
+    """Return where the innermost function ends that holds a line, and by how much its body is indented; None where none does.
+
+    Args:
+        text: A program.
+        line: Index of the line, from 0. The first value is the index after the last line of the function.
+    """
+    try:
+        tree, _ = parsed(text)
+    except ValueError:
+        return None
+    around = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, _Function) and node.body[0].lineno <= line + 1 <= (node.end_lineno or 0)
+    ]
+    if not around:
+        return None
+    inner = max(around, key=lambda node: node.lineno)
+    return inner.end_lineno or 0, inner.body[0].col_offset
+
+
+def holes(text: str, *, everywhere: bool = False) -> list[Hole]:
     """Return the lines of a program that hold one layer or one statement each, in order; none where it does not parse.
 
     The arguments of a call that stands on several lines are holes, and so are the simple statements of functions. Lines of
-    definitions, the line that opens such a call and the one that closes it are not.
+    definitions, the line that opens such a call and the one that closes it are not. Nor are docstrings and
+    `super().__init__()`.
+
+    Args:
+        text: The program.
+        everywhere: Whether statements of classes and of the top level are holes too.
     """
     try:
         tree, _ = parsed(text)
     except ValueError:
         return []
     found: set[Hole] = set()
+    kinds = _Function | ast.ClassDef | ast.Module if everywhere else _Function
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(node, kinds):
             for statement in node.body:
                 found.update(_holes_of_statement(statement))
     taken = sorted(found, key=lambda hole: (hole.start, -hole.end))
@@ -135,7 +226,7 @@ def definitions(text: str) -> dict[str, str]:
     """
     tree, _ = parsed(text)
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    lines = text.splitlines(keepends=True)
+    lines = lines_of(text)
     sources = {}
     for node in tree.body:
         if isinstance(node, kinds):
@@ -173,6 +264,11 @@ def parsed(text: str) -> tuple[ast.Module, symtable.SymbolTable]:
         raise ValueError("the program holds a character that is no text") from error
 
 
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text with their ends. Lines are those of Python: a form feed ends none."""
+    return _LINES.findall(text)
+
+
 # Lines of growing text.
 
 
@@ -185,6 +281,13 @@ class _Line:
     indent: int
     state: Literal["closed", "open", "broken"]
     blank: bool
+
+
+def _begun(prefix: str, reply: str) -> tuple[str, int]:
+    """Return a program from the last block at column 0 that `prefix` begins, and where the reply begins in it."""
+    starts = [match.start() for match in _BLOCK.finditer(prefix)]
+    text = prefix[starts[-1] if starts else 0 :] + reply
+    return text, len(text) - len(reply)
 
 
 def _logical_lines(text: str) -> Iterator[_Line]:
@@ -225,12 +328,24 @@ def _logical_lines(text: str) -> Iterator[_Line]:
 def _holes_of_statement(statement: ast.stmt) -> Iterator[Hole]:
     lines = (statement.lineno, statement.end_lineno or statement.lineno)
     simple = isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Expr | ast.Return)
+    simple = simple and not _is_furniture(statement)
     if simple and lines[0] != lines[1]:
         call = getattr(statement, "value", None)
         if isinstance(call, ast.Call):
             yield from _holes_of_call(call)
     elif simple and not isinstance(statement, ast.Return):
         yield Hole(lines[0] - 1, lines[1])
+
+
+def _is_furniture(statement: ast.stmt) -> bool:
+    """Whether a statement is a docstring or `super().__init__()`, which every class of layers needs as it is."""
+    if not isinstance(statement, ast.Expr):
+        return False
+    value = statement.value
+    called = value.func if isinstance(value, ast.Call) else None
+    if not isinstance(called, ast.Attribute) or called.attr != "__init__":
+        return isinstance(value, ast.Constant)
+    return isinstance(called.value, ast.Call) and isinstance(called.value.func, ast.Name) and called.value.func.id == "super"
 
 
 def _holes_of_call(call: ast.Call) -> Iterator[Hole]:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from typing import Any
 
 from nasmith.errors import RunStoppedError
+from nasmith.halving import Ladder
 from nasmith.protocols import Executor, Task
 from nasmith.redaction import redacted
-from nasmith.types import Candidate, Evaluation, Job, Outcome, Purpose, Status
+from nasmith.types import Bound, Candidate, Evaluation, Job, Outcome, Purpose, Status
 
 __all__ = ["Trial", "Trials", "judge"]
 
@@ -33,6 +35,7 @@ class Trial:
         purpose: Why it is trained.
         attempt: How often our own fault has undone this job.
         trained: The outcome of the training, once it is there.
+        before: Seconds that its training took up to earlier rungs.
     """
 
     candidate: Candidate
@@ -40,6 +43,17 @@ class Trial:
     purpose: Purpose
     attempt: int = 0
     trained: Outcome | None = None
+    before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Climber:
+    """A trial that reached a rung: who goes on from there may not be decided yet."""
+
+    trial: Trial
+    outcome: Outcome
+    state: Mapping[str, Any]
+    checkpoint: Mapping[str, Any]
 
 
 class Trials:
@@ -47,14 +61,24 @@ class Trials:
 
     Where several are trained at once, the one that will probably take longest goes first: a long one that begins last leaves
     the other processors idle at the end of a round. What a candidate takes is guessed from what its parents took.
+
+    Args:
+        task: Scores what comes back.
+        executor: Where jobs run.
+        accepts: Whether metrics count as a result.
+        ladder: Decides at rungs which trainings of the search go on; None where all are trained whole.
     """
 
-    def __init__(self, task: Task, executor: Executor, accepts: Callable[[Mapping[str, float]], bool]) -> None:
-        self._task, self._executor, self._accepts = task, executor, accepts
+    def __init__(
+        self, task: Task, executor: Executor, accepts: Callable[[Mapping[str, float]], bool], ladder: Ladder | None = None
+    ) -> None:
+        self._task, self._executor, self._accepts, self.ladder = task, executor, accepts, ladder
         self._out: dict[Future[Outcome], Trial] = {}
         self._waiting: list[tuple[float, int, Trial]] = []  # a heap: the longest first, of equals the earliest
         self._took: dict[int, float] = {}  # seconds of the last evaluation, by candidate
         self._count = 0
+        self._at_rung: list[_Climber] = []
+        self._ending = False
 
     @property
     def futures(self) -> list[Future[Outcome]]:
@@ -63,7 +87,8 @@ class Trials:
 
     def submit(self, candidate: Candidate, seed: int, purpose: Purpose = "search") -> None:
         """Hand a candidate to the executor."""
-        self._submit(Trial(candidate, Job(candidate.id, candidate.text, seed), purpose))
+        rung, checkpoint = (None, {}) if self.ladder is None or purpose == "verify" else self.ladder.begin(candidate.id)
+        self._submit(Trial(candidate, Job(candidate.id, candidate.text, seed, state=checkpoint, rung=rung), purpose))
 
     def note(self, evaluation: Evaluation) -> None:
         """Learn how long a candidate took."""
@@ -71,6 +96,8 @@ class Trials:
 
     def finished(self) -> Iterator[tuple[Trial, Outcome, Evaluation]]:
         """Take out what is done, judged; what is trained goes on to be examined. The outcome is that of the training.
+
+        An evaluation with the purpose "rung" is that of a training which has reached a rung for the first time.
 
         Raises:
             RunStoppedError: An evaluation failed by our fault for the third time.
@@ -81,18 +108,61 @@ class Trials:
                 self._try_again(trial, outcome)
             elif trial.trained is None and outcome.status is Status.OK:
                 try:
-                    self._submit(self._examination(trial, outcome))
+                    state = self._task.best_state(outcome)
+                    if self._climbs(trial):
+                        yield from self._climb(trial, outcome, state or {})
+                    elif state is None:
+                        yield trial, outcome, self._judge(trial, outcome)
+                    else:
+                        self._submit(_examination(trial, outcome, state))
                 except ValueError as error:  # the worker returned something else than was asked for
                     yield trial, outcome, self._judge(trial, replace(outcome, status=Status.INVALID, message=str(error)))
             else:
                 yield trial, trial.trained or outcome, self._judge(trial, outcome)
+            self._decide()
             self._hand_over()
 
-    def _examination(self, trial: Trial, outcome: Outcome) -> Trial:
-        splits = ("val", "test") if trial.purpose == "verify" else ("val",)
-        state = self._task.best_state(outcome)
-        job = Job(trial.candidate.id, trial.candidate.text, trial.job.seed, splits, "examine", state)
-        return replace(trial, job=job, attempt=0, trained=outcome)
+    def _climbs(self, trial: Trial) -> bool:
+        """Whether a training has reached a rung that is not the last."""
+        return self.ladder is not None and trial.job.rung is not None and trial.job.rung + 1 < len(self.ladder.rungs)
+
+    def _climb(self, trial: Trial, outcome: Outcome, state: Mapping[str, Any]) -> Iterator[tuple[Trial, Outcome, Evaluation]]:
+        """Note what a training reached at a rung; there it waits for what is decided.
+
+        Raises:
+            ValueError: The worker returned something else than was asked for.
+        """
+        ladder, rung = self.ladder, trial.job.rung
+        if ladder is None or rung is None:
+            raise RuntimeError("this training has no rungs")
+        metrics = dict(self._task.provisional(outcome))  # type: ignore[attr-defined]
+        metrics["fitness"] = self._task.fitness(metrics)
+        if not all(map(math.isfinite, metrics.values())):
+            raise ValueError("a metric is not finite")
+        new = not ladder.known(trial.candidate.id, rung)
+        checkpoint = ladder.reached(trial.candidate.id, rung, metrics["fitness"], outcome.arrays)
+        self._at_rung.append(_Climber(trial, outcome, state, checkpoint))
+        if new:
+            steps = ladder.rungs[rung]
+            yield (
+                trial,
+                outcome,
+                Evaluation(trial.candidate.id, Status.OK, metrics, trial.job.seed, steps, outcome.seconds, purpose="rung"),
+            )
+
+    def _decide(self) -> None:
+        """Send on whoever goes on from its rung, and to be examined whoever does not."""
+        waiting, self._at_rung = self._at_rung, []
+        for climber in waiting:
+            trial, outcome, rung = climber.trial, climber.outcome, climber.trial.job.rung or 0
+            goes_on = self.ladder is not None and self.ladder.goes_on(trial.candidate.id, rung)
+            if goes_on is None:
+                self._at_rung.append(climber)
+            elif not goes_on:
+                self._submit(_examination(trial, outcome, climber.state))
+            elif not self._ending:
+                job = replace(trial.job, rung=rung + 1, state=climber.checkpoint)
+                self._submit(replace(trial, job=job, attempt=0, before=trial.before + outcome.seconds))
 
     def _try_again(self, trial: Trial, outcome: Outcome) -> None:
         if trial.attempt < _RETRIES:
@@ -104,11 +174,15 @@ class Trials:
             )
 
     def _judge(self, trial: Trial, outcome: Outcome) -> Evaluation:
+        if self.ladder is not None:
+            self.ladder.over(trial.candidate.id)
         return judge(self._task, trial, outcome, self._accepts)
 
     def drop_waiting(self) -> None:
-        """Forget the trials that have not begun."""
+        """Forget the trials that have not begun, and begin no further rung."""
+        self._ending = True
         self._waiting.clear()
+        self._at_rung.clear()
         self._forget(future for future, trial in list(self._out.items()) if trial.trained is None and future.cancel())
 
     def _submit(self, trial: Trial) -> None:
@@ -137,6 +211,13 @@ class Trials:
             del self._out[future]
 
 
+def _examination(trial: Trial, outcome: Outcome, state: Mapping[str, Any]) -> Trial:
+    """Return the trial on its way to a second account."""
+    splits = ("val", "test") if trial.purpose == "verify" else ("val",)
+    job = Job(trial.candidate.id, trial.candidate.text, trial.job.seed, splits, "examine", state)
+    return replace(trial, job=job, attempt=0, trained=outcome)
+
+
 def judge(task: Task, trial: Trial, outcome: Outcome, accepts: Callable[[Mapping[str, float]], bool]) -> Evaluation:
     """Make an evaluation of the last outcome of a trial: scored here, in the trusted process.
 
@@ -150,7 +231,7 @@ def judge(task: Task, trial: Trial, outcome: Outcome, accepts: Callable[[Mapping
         try:
             _compare(trained.facts, outcome.facts)
             metrics = dict(task.score(trained, outcome, trial.purpose))
-            if accepts(metrics):
+            if accepts(metrics) and _admits(task, metrics):
                 metrics["fitness"] = task.fitness(metrics)
         except ValueError as error:  # the worker returned something else than was asked for
             status, message, metrics = Status.INVALID, str(error), {}
@@ -163,10 +244,16 @@ def judge(task: Task, trial: Trial, outcome: Outcome, accepts: Callable[[Mapping
         metrics=metrics,
         seed=trial.job.seed,
         fidelity=int(steps) if math.isfinite(steps := trained.facts.get("steps", 0)) else 0,
-        seconds=trained.seconds + (outcome.seconds if trial.trained else 0),
+        seconds=trial.before + trained.seconds + (outcome.seconds if trial.trained else 0),
         message=redacted(message),  # the task's words, too: they come from the process that has the keys
         purpose=trial.purpose,
     )
+
+
+def _admits(task: Task, metrics: Mapping[str, float]) -> bool:
+    """Whether metrics keep to the task's bounds; one that nobody measured does not."""
+    bounds: Sequence[Bound] = getattr(task, "bounds", ())
+    return all(bound.name in metrics and bound.admits(metrics[bound.name]) for bound in bounds)
 
 
 def _compare(first: Mapping[str, float], second: Mapping[str, float]) -> None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 __all__ = [
+    "Bound",
     "Brief",
     "Call",
     "Candidate",
@@ -35,8 +36,9 @@ __all__ = [
     "Wish",
 ]
 
-Purpose = Literal["search", "verify"]
-"""Why an evaluation was made: to steer the search, or to check a winner on the test set with a new seed."""
+Purpose = Literal["search", "verify", "rung"]
+"""Why an evaluation was made: to steer the search, to check a winner on the test set with a new seed, or in the middle of a
+training that went on from there."""
 
 
 class Status(StrEnum):
@@ -66,12 +68,36 @@ class Objective:
         direction: Whether lower or higher is better.
         unit: What a person reads behind the number; may be empty.
         log: Whether plots show it on a logarithmic axis.
+        weight: What it counts in a product (an exponent) or a weighted sum.
+        tolerance: A difference, in the metric's own unit, that does not count where objectives are compared one after the
+            other; 0 for a thousandth, or 0.1% with `log`.
     """
 
     name: str
     direction: Literal["minimize", "maximize"]
     unit: str = ""
     log: bool = False
+    weight: float = 1.0
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a metric must keep to; a candidate that does not is no result.
+
+    Attributes:
+        name: The metric's key in `Evaluation.metrics`.
+        at_most: None for no limit.
+        at_least: None for no limit.
+    """
+
+    name: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def admits(self, value: float) -> bool:
+        """Whether a value keeps to it."""
+        return (self.at_most is None or value <= self.at_most) and (self.at_least is None or value >= self.at_least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +112,8 @@ class Description:
             prints its test error.
         statement: What a program must be, and what counts, told to a language model that is asked rather than continued:
             a paragraph of plain English.
+        fixed: The parts of a program that may not change, in order, the lines of the marks included: n + 1 texts around the n
+            parts that may; some may be empty. None of them where the whole program may change.
     """
 
     title: str
@@ -93,10 +121,13 @@ class Description:
     preamble: str = ""
     example_script: str = ""
     statement: str = ""
+    fixed: tuple[str, ...] = ()
 
     @property
     def entry(self) -> str:
-        """The name that every program defines: "Model" of `def Model():`."""
+        """The name that every program defines: "Model" of `def Model():`. Empty where it need not define any."""
+        if not self.first_line:
+            return ""
         return "".join(self.first_line.replace("(", " ").replace(":", " ").split()[1:2]) or "Model"
 
 
@@ -386,16 +417,19 @@ class Job:
         seed: Seed of initialisation and batches.
         splits: Parts of the task's data that the process gets; it sees no others.
         action: "screen": only build and measure; "fit": screen, then train; "examine": measure the program again, with a
-            trained state that it returned before.
-        state: For "examine", NumPy arrays by parameter name.
+            trained state that it returned before; "export": give other forms of the program with such a state.
+        state: For "examine" and "export", NumPy arrays by parameter name; for "fit" to a rung, the checkpoint to go on from, if
+            there is one.
+        rung: For "fit", the number of the rung to train to, from 0; None for the whole training at once.
     """
 
     candidate: int
     text: str
     seed: int
     splits: tuple[str, ...] = ("train", "val")
-    action: Literal["screen", "fit", "examine"] = "fit"
+    action: Literal["screen", "fit", "examine", "export"] = "fit"
     state: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    rung: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,18 @@ def test_the_panel_shows_what_matters() -> None:
     assert "1 of 8 steps" in text
 
 
+def test_one_objective_alone_is_shown_without_a_fitness() -> None:
+    objectives = (Objective("combined_score", "maximize"),)
+    tracker = Tracker()
+    child = Evaluated(Candidate(5, "", (1,), "infill"), Evaluation(5, Status.OK, {"combined_score": 0.5}), 0.5)
+    for event in (events()[0], child):
+        tracker.note(event)
+    console = Console(file=io.StringIO(), width=80, record=True)
+    console.print(panel(tracker, objectives))
+    text = console.export_text()
+    assert "#5 combined score 0.5000" in text and "fitness" not in text
+
+
 def test_markup_in_messages_is_shown_as_it_is() -> None:
     file = io.StringIO()
     display = PlainProgress(Tracker(), Console(file=file, width=80), OBJECTIVES)

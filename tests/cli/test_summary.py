@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
+import nasmith
 from nasmith import analysis
 from nasmith.cli.summary import (
     counts_table,
@@ -14,8 +16,13 @@ from nasmith.cli.summary import (
     summary,
     verified_table,
 )
+from nasmith.executors.inline import Inline
 from nasmith.protocols import Storage
+from nasmith.storage.memory import Memory
+from nasmith.strategies.random_search import RandomSearch
 from nasmith.tasks.mnist1d import Mnist1d
+from nasmith.testing import ToyLM, ToyTask
+from objective_toys import LoneToy, ScoreToy
 
 
 def text_of(item: object) -> str:
@@ -56,6 +63,38 @@ def test_the_summary_for_scripts_separates_validation_from_test(recorded_storage
     assert "test_error" not in best["metrics"]
     assert {"val_error", "test_error"} <= set(shown["verified"][0]["mean"])
     assert sum(item["flagged"] for item in shown["verified"]) == 1
+
+
+def test_the_end_of_a_search_says_how_far_it_got_beyond_the_fittest_seed(recorded_storage: Storage) -> None:
+    console = Console(file=io.StringIO(), width=80, record=True)
+    print_summary(console, recorded_storage, "quiet-otter", Mnist1d(), None)
+    text = " ".join(console.export_text().split())
+    assert "Against the seed reference_cnn, by validation data, means over 3 trainings with new seeds:" in text
+    assert "lowest params, val error no worse" in text and "lowest val error, params no worse" in text
+    assert "The report holds them against 3 other seeds too." in text
+
+
+def test_the_summary_for_scripts_names_what_beats_each_seed(recorded_storage: Storage) -> None:
+    shown = summary(recorded_storage, "quiet-otter", Mnist1d())
+    mlp = next(item for item in shown["against_seeds"] if item["label"] == "mlp")
+    assert (mlp["quality"], mlp["cost"], mlp["verified"]) == ("val_error", "params", True)
+    assert mlp["least_cost_no_worse"] == mlp["trade_off"][0] and mlp["best_quality_no_costlier"] == mlp["trade_off"][-1]
+    assert shown["verified"][0]["interval_95"]["val_error"] > shown["verified"][0]["standard_deviation"]["val_error"]
+
+
+@pytest.mark.parametrize("verified", [0, 2])
+@pytest.mark.parametrize("task", [ScoreToy(), LoneToy()])
+def test_other_objectives_are_summed_up_in_80_columns(task: ToyTask, verified: int) -> None:
+    storage = Memory()
+    what = nasmith.Verification(best=verified, front=0, seeds=2, baselines=verified > 0)
+    nasmith.search(task, ToyLM(), RandomSearch(12), Inline(), storage, name="run", seed=3, verify=what)
+    console = Console(file=io.StringIO(), width=80, record=True)
+    print_summary(console, storage, "run", task, None)
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "highest " in text and "test" not in text and "± sd" not in text
+    assert ("fitness" in text) is (len(task.objectives) > 1)  # one objective alone is its own fitness
+    assert summary(storage, "run", task)["against_seeds"][0]["quality"] == task.objectives[0].name
 
 
 def test_time_between_two_moments() -> None:

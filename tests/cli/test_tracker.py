@@ -48,6 +48,16 @@ def evaluated(number: int, status: Status = Status.OK, fitness: float | None = N
     return Evaluated(child(number), Evaluation(number, status), fitness, **more)  # type: ignore[arg-type]
 
 
+def test_leaders_that_get_more_seeds_than_was_said_are_counted() -> None:
+    tracker, _ = started()
+    tracker.note(Verifying((5, 6), 1))
+    assert "trained again with 1 new seed" in tracker.doing and "seeds" not in tracker.doing
+    for number in (5, 6, 5):
+        tracker.note(Submitted(child(number)))
+        tracker.note(Evaluated(child(number), Evaluation(number, Status.OK, purpose="verify"), -1.0))
+    assert (tracker.verified, tracker.to_verify) == (3, 3)
+
+
 def test_children_are_counted_by_status_and_seeds_and_verifications_are_not() -> None:
     tracker, _ = started()
     tracker.note(Evaluated(Candidate(1, "seed"), Evaluation(1, Status.OK), -9.0))

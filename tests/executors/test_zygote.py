@@ -30,7 +30,16 @@ def zygote(workload: Python) -> Iterator[tuple[socket.socket, subprocess.Popen[b
         path = [str(Path(__file__).parent), *sys.path]
         send(
             here,
-            {"path": path, "main": "", "sandbox": "off", "hidden": [], "gpu": False, "fresh": False},
+            {
+                "path": path,
+                "main": "",
+                "sandbox": "off",
+                "hidden": [],
+                "gpu": False,
+                "readable": [],
+                "workshop": False,
+                "fresh": False,
+            },
             pickle.dumps(workload),
         )
         yield here, process

@@ -1,5 +1,6 @@
 """Programs, briefs and replies that the tests of this folder share."""
 
+from framed import FIRST_LINES, FRAMED, frame_of
 from nasmith.propose import requests
 from nasmith.types import Brief, Candidate, Completion, Description, Sampling
 
@@ -44,8 +45,8 @@ def brief(operator, n=16, parents=PARENTS, seed=1, facts=None):
     )
 
 
-def plan(operator, parents=PARENTS, *, chat=False, prompts=None, **options):
-    return requests(brief(operator, parents=parents, **options), parents, DESCRIPTION, chat=chat, prompts=prompts)
+def plan(operator, parents=PARENTS, *, chat=False, prompts=None, description=DESCRIPTION, **options):
+    return requests(brief(operator, parents=parents, **options), parents, description, chat=chat, prompts=prompts)
 
 
 def plan_chat(operator, **options):
@@ -58,3 +59,18 @@ def plan_chat(operator, **options):
 
 def reply(text, **options):
     return Completion("prompt", text, "lm", 1, 1, **options)
+
+
+def framed(name):
+    """A description of programs with fixed parts, and two of them: one as it is written, one with other numbers."""
+    frame, text = frame_of(name), FRAMED[name]
+    changed = [part.replace("relu", "tanh").replace("10", "20") for part in frame.parts(text)]
+    description = Description("framed", FIRST_LINES[name], statement="What counts is the sum.", fixed=frame.fixed)
+    return description, [Candidate(3, text), Candidate(8, frame.joined(changed))]
+
+
+def plan_framed(operator, name, *, chat=False, **options):
+    description, parents = framed(name)
+    if operator == "fix":
+        parents, options = parents[:1], {"facts": ({"error": "line 3: a bracket is open"},)} | options
+    return requests(brief(operator, parents=parents, **options), parents, description, chat=chat)

@@ -3,12 +3,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from briefs import CNN, DESCRIPTION, MLP, PARENTS, brief, plan, plan_chat
+from briefs import CNN, DESCRIPTION, MLP, PARENTS, brief, plan, plan_chat, plan_framed
 from hypothesis import given
 from hypothesis import strategies as st
 
+from framed import FRAMED, METHOD, frame_of
 from nasmith.propose import CHAT_OPERATORS, requests, transcript
-from nasmith.types import Candidate, Message
+from nasmith.types import Candidate, Description, Message
 
 BLOCK = f"```python\n{CNN}```"
 EDIT = "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE"
@@ -149,3 +150,40 @@ MESSAGES = st.lists(st.builds(Message, st.sampled_from(["system", "user", "assis
 @given(MESSAGES)
 def test_a_transcript_is_unambiguous(messages):
     assert read(transcript(messages)) == messages
+
+
+@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("operator", CHAT_OPERATORS)
+def test_a_model_is_told_what_may_change(operator, name):
+    (planned,) = plan_framed(operator, name, chat=True)
+    system, user = (message.content for message in planned.request.messages)
+    frame = frame_of(name)
+    outline = frame.outline.replace("\r\n", "\n")
+    assert f"```python\n{outline}```" in system
+    assert f"the line `{frame.marks[0]}` and the line `{frame.marks[1]}`" in system
+    assert ("each further pair of such lines" in system) == (name == "two")
+    assert ("defines `Model` once" in system) == (name != "two")
+    assert "between the marks" in user
+    assert "\r" not in system + user
+    assert planned.frame == frame
+
+
+def test_nothing_is_said_of_marks_where_there_are_none():
+    for operator in CHAT_OPERATORS:
+        assert not any("mark" in message.content for message in plan_chat(operator).request.messages)
+
+
+def test_a_block_of_what_may_change_alone_does_not_end_an_answer():
+    """It could be what the model quotes first: only the end of the reply shows."""
+    for operator in ("crossover", "fix", "draft"):
+        (planned,) = plan_framed(operator, "method", chat=True)
+        assert planned.request.stop(f"```python\n{METHOD}```\nThis is the old one.") is None
+
+
+def test_a_program_without_an_entry_may_be_any():
+    parents = [Candidate(1, "x = 1\n")]
+    description = Description("toy", "", statement="What counts is x.")
+    (planned,) = plan("draft", parents=parents, chat=True, description=description)
+    system = planned.request.messages[0].content
+    assert "A program is Python source. It is complete in itself" in system
+    assert "``" not in system.replace("```", "") and "What counts is x." in system

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import pytest
-from briefs import CNN, DESCRIPTION, MLP, PARENTS, brief, plan, reply
+from briefs import CNN, DESCRIPTION, MLP, PARENTS, brief, framed, plan, plan_framed, reply
 from hypothesis import given
 from hypothesis import strategies as st
 
+from framed import FRAMED, frame_of
+from nasmith.frames import Frame
 from nasmith.propose import OPERATORS, Templates, children, infill
 from nasmith.source import end_of_program
-from nasmith.types import Candidate
+from nasmith.types import Candidate, Description
 from programs import CLASSES, PROGRAMS
 
 
@@ -159,3 +161,85 @@ def test_stop_texts_leave_the_seeds_whole(program):
     first = "class Model(nn.Module):" if program is CLASSES else "def Model():"
     rest = program[program.index(first) + len(first) :].rstrip()
     assert before_stop_texts(rest + '\n\n\n"""Metrics:\n', STOPS).rstrip() == rest
+
+
+# Programs of which only marked parts may change.
+
+
+@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_only_lines_between_marks_are_rewritten(operator, name):
+    _, parents = framed(name)
+    for seed in range(6):
+        for planned in plan_framed(operator, name, seed=seed):
+            text = next(one.text for one in parents if one.id == planned.parents[0]).replace("\r\n", "\n")
+            first, last = planned.head.count("\n") + 1, text.count("\n") + 1 - planned.tail.count("\n")
+            assert any(start <= first <= last < end + 1 for start, end in frame_of(name).spans(text))
+            assert planned.request.prompt.endswith(planned.head)
+
+
+def test_a_whole_program_is_not_asked_for_where_parts_are_fixed():
+    assert {planned.operator for planned in plan_framed("crossover", "method")} == {"infill"}
+    made = infill(brief("infill", n=4), framed("two")[1], framed("two")[0], replaced=9)
+    assert all(planned.tail.count("# EVOLVE-BLOCK-END") in (1, 2) for planned in made)
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_a_reply_ends_at_a_mark(operator):
+    for planned in plan_framed(operator, "method"):
+        text = "\n        y = x\n        # nasmith: end\n        return x\n"
+        assert text[: planned.request.stop(text)].strip() == "y = x"
+
+
+def test_the_rest_of_a_part_ends_with_the_function_around_it():
+    for planned in plan_framed("regrow", "two"):
+        text = "\n    x = 1\n    return x\n\n\ndef other():\n"
+        if "def search" in planned.head:
+            assert text[: planned.request.stop(text)] == "\n    x = 1\n    return x\n\n\n"
+            assert planned.tail.startswith("\n# EVOLVE-BLOCK-END\n")
+    for planned in plan_framed("regrow", "method"):
+        text = "\n        y = 1\n\n    def other(self):\n"
+        assert text[: planned.request.stop(text)] == "\n        y = 1\n\n"
+        assert planned.tail.startswith("\n        # nasmith: end\n        return x + y\n")
+
+
+@pytest.mark.parametrize("part", ["", "    a, b,\n", "    Linear(\n        1,\n    ),\n    ReLU(),\n", "    # nothing yet\n"])
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_a_part_without_statements_can_be_rewritten_too(operator, part):
+    text = f"net = Sequential(\n    # nasmith: begin\n{part}    # nasmith: end\n)\n"
+    description = Description("toy", "", fixed=Frame.of(text).fixed)
+    for planned in plan(operator, parents=[Candidate(1, text)], description=description):
+        (child,) = children(planned, [reply("\n    Tanh(),\n    # nasmith: end\n")])
+        assert "    Tanh(),\n" in Frame.of(text).parts(child.text)[0]
+
+
+# Classes, and programs without an entry.
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_a_class_is_continued_as_a_function_is(operator):
+    description = Description("toy", "class Model(nn.Module):")
+    for planned in plan(operator, parents=[Candidate(1, CLASSES)], description=description):
+        if operator == "crossover":
+            assert planned.request.prompt.endswith('"""\nclass Model(nn.Module):')
+        (child,) = children(planned, [reply("\n        y = x\n        return y\n\n\nprint(1)\n")])
+        assert "        y = x\n" in child.text and "print" not in child.text
+        if operator == "infill":
+            assert child.text.count("\n") == CLASSES.count("\n")
+
+
+def test_a_class_has_as_much_room_as_its_parents():
+    description = Description("toy", "class Model(nn.Module):")
+    sizes = {}
+    for length in (1, 20, 400):
+        (planned,) = plan("crossover", parents=[Candidate(1, CLASSES * length)], description=description)
+        sizes[length] = planned.request.max_tokens
+    assert sizes[1] == max(240, len(CLASSES) // 2) and sizes[1] < sizes[20] <= sizes[400] == 2048
+    assert plan("crossover", parents=[Candidate(1, CLASSES)])[0].request.max_tokens == 240
+
+
+def test_a_program_without_an_entry_is_asked_for_behind_the_target_alone():
+    (planned,) = plan("crossover", description=Description("toy", ""))
+    assert planned.request.prompt.endswith("'val_accuracy': '0.882'}\n\"\"\"\n")
+    assert planned.request.stop_texts == ('\n"""Metrics:', "\nif __name__")
+    assert planned.request.stop("import math\n\n\ndef f():\n    return 1\n\n\ndef g():\n    return f()\n") is None

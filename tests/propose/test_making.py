@@ -3,11 +3,14 @@ from __future__ import annotations
 import ast
 
 import pytest
-from briefs import CNN, DESCRIPTION, HELPERS, MLP, PARENTS, RESIDUAL, plan, plan_chat, reply
+from briefs import CNN, DESCRIPTION, HELPERS, MLP, PARENTS, RESIDUAL, framed, plan, plan_chat, plan_framed, reply
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from framed import FRAMED, METHOD, frame_of
 from nasmith.propose import CHAT_OPERATORS, OPERATORS, children, example
 from nasmith.replies import LONGEST, program_in
-from nasmith.types import Candidate, Message
+from nasmith.types import Candidate, Description, Message
 
 EDITS = """I widen it.
 
@@ -198,3 +201,174 @@ def test_an_example_holds_a_program_with_fences_of_its_own():
     program = 'def Model():\n    """\n```\n"""\n'
     learned = example("", program, DESCRIPTION, [Message("user", "Go.")])
     assert program_in(learned.text, "Model") == program
+
+
+# Programs of which only marked parts may change.
+
+
+def with_unix_parts(text, name):
+    """The text with line ends as models write them in what may change."""
+    frame = frame_of(name)
+    return frame.joined([part.replace("\r\n", "\n") for part in frame.parts(text)])
+
+
+@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_a_child_of_what_stood_there_is_the_parent_with_its_fixed_parts(operator, name):
+    _, parents = framed(name)
+    for seed in range(5):
+        for planned in plan_framed(operator, name, seed=seed):
+            (parent,) = (one for one in parents if one.id == planned.parents[0])
+            text = parent.text.replace("\r\n", "\n")
+            assert text.startswith(planned.head) and text.endswith(planned.tail)
+            stood = text[len(planned.head) : len(text) - len(planned.tail)]
+            (child,) = children(planned, [reply(stood)])
+            assert child.text == with_unix_parts(parent.text, name)
+
+
+@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_an_example_is_the_prompt_and_the_rest_of_a_program_with_fixed_parts(operator, name):
+    description, _ = framed(name)
+    for seed in range(5):
+        for planned in plan_framed(operator, name, seed=seed):
+            (child,) = children(planned, [reply("\n        z = 1")])
+            learned = example(planned.request.prompt, child.text, description)
+            assert child.text.replace("\r\n", "\n") == planned.head + learned.text
+            assert (learned.prompt + learned.text).endswith(child.text.replace("\r\n", "\n"))
+
+
+@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("operator", CHAT_OPERATORS)
+def test_an_example_of_an_answer_gives_the_program_with_its_fixed_parts_again(operator, name):
+    description, parents = framed(name)
+    (planned,) = plan_framed(operator, name, chat=True)
+    learned = example("", parents[1].text, description, planned.request.messages)
+    if operator == "edit":
+        planned = plan_framed("crossover", name, chat=True)[0]
+    (child,) = children(planned, [reply(learned.text)])
+    assert child.text == with_unix_parts(parents[1].text, name)
+
+
+@pytest.mark.parametrize("operator", CHAT_OPERATORS)
+def test_an_answer_keeps_what_is_fixed(operator):
+    (planned,) = plan_framed(operator, "method", chat=True)
+    whole = "```python\n" + METHOD.replace("relu", "sin").replace("Block(8)", "Block(80)") + "```"
+    part = "```python\ny = torch.sin(self.layer(x))\n```"
+    for text in (whole, part):
+        (child,) = children(planned, [reply(text)])
+        assert (child.flaw, "torch.sin" in child.text) == ("", True)
+        assert frame_of("method").joined(frame_of("method").parts(child.text)) == child.text
+
+
+def test_an_edit_of_what_is_fixed_is_refused_and_is_no_part_itself():
+    (planned,) = plan_framed("edit", "method", chat=True)
+    edit = "```\n<<<<<<< SEARCH\nimport torch\n=======\nimport os\n>>>>>>> REPLACE\n```"
+    (child,) = children(planned, [reply(edit)])
+    assert (child.text, child.flaw) == (
+        "",
+        "edit 1 touches what may not change: line 1 is fixed: 'import torch' became 'import os'",
+    )
+
+
+def test_helpers_are_not_put_above_what_is_fixed():
+    for planned in plan_framed("infill", "method"):
+        for child in children(planned, [reply("\n        y = Residual(Block)(x)")]):
+            assert child.text.startswith(METHOD[:40])
+
+
+PIECES = [
+    "\n", "        y = x\n", "# nasmith: begin", "        # nasmith: end\n", "\r\n", "'" * 3, "\n# EVOLVE-BLOCK-END\n", "é",
+    "\u2028", "```", "```python\n", "    return x\n", METHOD, "\ndef f():\n", "\0", "<<<<<<< SEARCH\n", "=======\n",
+    ">>>>>>> REPLACE\n", "(", ")",
+]  # fmt: skip
+REPLIES = st.text() | st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(REPLIES, st.sampled_from([*FRAMED]), st.sampled_from([*OPERATORS, *CHAT_OPERATORS]), st.booleans(), st.integers(0, 3))
+def test_whatever_a_model_replies_what_is_fixed_stays(text, name, operator, chat, seed):
+    chat = operator not in OPERATORS or (chat and operator in CHAT_OPERATORS)
+    frame = frame_of(name)
+    for planned in plan_framed(operator, name, chat=chat, seed=seed, n=4):
+        (child,) = children(planned, [reply(text)])
+        assert bool(child.text) != bool(child.flaw)
+        if child.text:
+            assert frame.joined(frame.parts(child.text)) == child.text
+
+
+# Classes, and programs without an entry.
+
+
+NET = """class Net(nn.Module):
+    def forward(self, x):
+        y = x + 1
+        return y
+
+
+def Model():
+    return Net()
+"""
+
+
+def test_a_lesson_may_begin_above_the_entry():
+    """In a class that the entry is made of: the prompt shows no first line of the program yet."""
+    parents = [Candidate(1, NET)]
+    for planned in plan("infill", parents=parents):
+        (child,) = children(planned, [reply("\n        y = x * 2")])
+        assert child.text == NET.replace("x + 1", "x * 2")
+        assert planned.head + example(planned.request.prompt, child.text, DESCRIPTION).text == child.text
+
+
+def test_a_class_gets_the_classes_that_it_uses():
+    description = Description("toy", "class Model(nn.Module):")
+    block = "class Block(nn.Module):\n    pass\n\n\n"
+    text = block + "class Model(nn.Module):\n    def forward(self, x):\n        y = Block()(x)\n        return y\n"
+    parents = [Candidate(1, text)]
+    (planned,) = plan("crossover", parents=parents, description=description)
+    body = "\n    def forward(self, x):\n        return Block()(Block()(x))\n"
+    (child,) = children(planned, [reply(body + "\n\nclass Other:\n    pass\n")])
+    assert child.text == block + "class Model(nn.Module):" + body
+    assert example(planned.request.prompt, child.text, description).text == body
+
+
+PLAIN = Description("toy", "")
+TEXTS = [
+    "import math\n\nA = 1\n\n\ndef f(x):\n    y = x + A\n    z = y * 2\n    return z\n\n\ndef g():\n    return f(1)\n",
+    "A = 1\n",
+]
+
+
+def test_a_program_without_an_entry_is_continued_to_its_end():
+    (planned,) = plan("crossover", parents=[Candidate(1, TEXTS[0])], description=PLAIN)
+    for more in ('\n\n"""Metrics:\n{}\n"""\n', "\n\nif __name__ == '__main__':\n    f()\n", "\n\nB = f(\n    1,", ""):
+        (child,) = children(planned, [reply(TEXTS[0] + more)])
+        assert (child.text, child.flaw) == (TEXTS[0], "")
+        assert example(planned.request.prompt, child.text, PLAIN).text == TEXTS[0]
+
+
+@pytest.mark.parametrize("operator", ["infill", "regrow"])
+def test_a_program_without_an_entry_keeps_what_is_not_rewritten(operator):
+    parents = [Candidate(1, TEXTS[0])]
+    for seed in range(4):
+        for planned in plan(operator, parents=parents, description=PLAIN, seed=seed):
+            (child,) = children(planned, [reply("\n    y = x\n    return y\n\nB = 3")])
+            assert child.text.endswith("def g():\n    return f(1)\n") and "B = 3" not in child.text
+            assert planned.head + example(planned.request.prompt, child.text, PLAIN).text == child.text
+
+
+@pytest.mark.parametrize("operator", CHAT_OPERATORS)
+def test_an_answer_without_an_entry_is_a_program(operator):
+    parents = [Candidate(1, TEXTS[0])]
+    facts = {"facts": ({"error": "e", "a": "1"},)}
+    (planned,) = plan(operator, parents=parents, description=PLAIN, chat=True, **facts)
+    (child,) = children(planned, [reply(f"So:\n```python\n{TEXTS[1]}```\nDone.")])
+    assert (child.text, child.flaw) == (TEXTS[1], "")
+    assert planned.request.stop(f"```python\n{TEXTS[1]}```\n") is None or operator == "edit"
+
+
+def test_a_lesson_needs_a_prompt_that_ends_where_the_program_begins():
+    with pytest.raises(ValueError, match="does not end with"):
+        example("x = 1", TEXTS[0], PLAIN)
+    header = '"""Metrics\n"""\n'
+    assert example(header, '"""\nA docstring.\n"""\nA = 1\n', PLAIN).text == '"""\nA docstring.\n"""\nA = 1\n'

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from briefs import CNN, DESCRIPTION
+from briefs import CNN, DESCRIPTION, framed
 
+from framed import FRAMED
 from nasmith.errors import ConfigError
 from nasmith.propose import Templates
 from nasmith.propose.templates import VARIABLES
@@ -21,6 +22,17 @@ def folder_with(tmp_path, **texts):
 def test_nasmiths_own_templates_are_in_order():
     Templates().check(DESCRIPTION)
     Templates().check(Description("bare", "def f():"))
+    Templates().check(Description("of no entry", ""))
+
+
+@pytest.mark.parametrize("name", FRAMED)
+def test_nasmiths_own_templates_are_in_order_where_parts_are_fixed(tmp_path, name):
+    description, _ = framed(name)
+    Templates().check(description)
+    templates = folder_with(tmp_path, draft="{{ marks | length }}\n{{ outline }}")
+    text = templates.render("draft", description, target={})
+    assert text.startswith("4" if name == "two" else "2") and "...\n" in text
+    assert templates.render("draft", DESCRIPTION, target={}) == "0\n"
 
 
 @pytest.mark.parametrize("name", VARIABLES)
@@ -110,7 +122,7 @@ def test_a_template_that_cannot_be_used_is_refused_with_file_and_line(tmp_path, 
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / 'draft.jinja'}, line {line}: ")
     assert reason in message
-    assert message.endswith("Variables of this prompt: target, title, statement, entry, first_line, preamble.")
+    assert message.endswith("Variables of this prompt: target, title, statement, entry, first_line, preamble, outline, marks.")
 
 
 def test_metrics_of_other_names_can_be_checked(tmp_path):

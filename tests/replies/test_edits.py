@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasmith.replies import LONGEST, apply_edits, end_of_edits
+from framed import FRAMED, METHOD, TWO, frame_of
+from nasmith.replies import LONGEST, NoEditsError, apply_edits, end_of_edits
 from programs import CLASSES, PROGRAMS
 
 CNN = PROGRAMS["reference_cnn"]
@@ -199,3 +200,90 @@ def test_a_program_that_repeats_itself_is_searched():
 )
 def test_edits_end_where_the_last_is_closed(reply, end):
     assert end_of_edits(reply) == end
+
+
+# Programs of which only marked parts may change.
+
+
+RELU = "        y = torch.relu(y)\n"
+GELU = "        y = torch.tanh(y)\n"
+
+
+@pytest.mark.parametrize("name", ["method", "windows"])
+@pytest.mark.parametrize(
+    "edits",
+    [
+        block(RELU, GELU),
+        block(f"{RELU}        # nasmith: end\n        return x + y\n", f"{GELU}        # nasmith: end\n        return x + y\n"),
+        block("    def forward(self, x):\n        # nasmith: begin\n        y = self.layer(x)\n" + RELU,
+              "    def forward(self, x):\n        # nasmith: begin\n        y = self.layer(x)\n" + GELU),
+        block(RELU.strip() + "\n", GELU.strip() + "\n"),
+        diff(METHOD, METHOD.replace(RELU, GELU)),
+    ],
+)  # fmt: skip
+def test_an_edit_between_the_marks_leaves_the_rest_as_it_is(edits, name):
+    ends = "\r\n" if name == "windows" else "\n"
+    changed = "".join(frame_of(name).parts(apply_edits(FRAMED[name], edits, frame_of(name))))
+    assert changed == f"        y = self.layer(x)\n{GELU}"
+    assert ends in frame_of(name).fixed[0]
+
+
+@pytest.mark.parametrize(
+    ("edits", "reason"),
+    [
+        (
+            block("import torch\n", "import torch as t\n"),
+            "edit 1 touches what may not change: line 1 is fixed: 'import torch' became",
+        ),
+        (
+            block(RELU, GELU) + block("        return x + y\n", "        return y\n"),
+            "edit 2 touches .* line 15 is fixed: 'return x",
+        ),
+        (
+            block("        # nasmith: end\n", ""),
+            "edit 1 touches what may not change: line 11: a part that may change begins and does",
+        ),
+        (block(RELU, f"{RELU}        # nasmith: end\n"), "edit 1 touches what may not change: line 15: .* none has begun"),
+        (block("        return self.block(x)\n", ""), "edit 1 touches what may not change: line 24 is fixed: 'return self"),
+        (block("import torch\n", "# torch\nimport torch\n"), "edit 1 touches what may not change: line 1 is fixed"),
+        (block("import torch\n", "import os\n") + block("import os\n", "import torch\n"), "edit 1 touches what may not change"),
+    ],
+)
+def test_an_edit_of_a_fixed_line_is_refused_with_the_line(edits, reason):
+    with pytest.raises(ValueError, match=f"^{reason}"):
+        apply_edits(METHOD, edits, frame_of("method"))
+
+
+def test_edits_cannot_put_what_is_fixed_into_a_string():
+    edits = block("SCALE = 0.5\n", "SCALE = '''\n") + block(
+        "def search(bounds=(-5, 5)):\n", "'''\ndef search(bounds=(-5, 5)):\n"
+    )
+    with pytest.raises(ValueError, match=r"line 7: the mark .* stands within a string"):
+        apply_edits(TWO, edits, frame_of("two"))
+
+
+def test_a_reply_without_edits_can_be_told_from_others():
+    for frame in (None, frame_of("method")):
+        with pytest.raises(NoEditsError):
+            apply_edits(METHOD, f"```python\n{METHOD}```", frame)
+
+
+FRAMED_PARTS = [
+    *PARTS, "# nasmith: begin\n", "        # nasmith: end\n", RELU, GELU, "        return x + y\n", "import torch\n", "'''\n",
+    block(RELU, GELU), "STEPS = 10\n", "SCALE = 0.5\n", "# EVOLVE-BLOCK-END\n", "\r\n",
+]  # fmt: skip
+FRAMED_NOISE = st.lists(st.sampled_from(FRAMED_PARTS), max_size=12).map("".join)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(st.builds(block, FRAMED_NOISE, FRAMED_NOISE) | FRAMED_NOISE, max_size=4).map("".join), st.sampled_from([*FRAMED])
+)
+def test_whatever_edits_say_what_is_fixed_stays(reply, name):
+    frame = frame_of(name)
+    try:
+        edited = apply_edits(FRAMED[name], reply, frame)
+    except ValueError as error:
+        assert str(error)
+    else:
+        assert frame.joined(frame.parts(edited)) == edited

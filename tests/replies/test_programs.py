@@ -4,6 +4,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from framed import ENTRIES, FRAMED, METHOD, TWO, frame_of
+from nasmith.frames import Frame
 from nasmith.replies import LONGEST, end_of_block, program_in
 from programs import CLASSES, PROGRAMS
 
@@ -200,3 +202,157 @@ def test_the_longest_replies_are_read(part, start, length):
         assert str(error)
     end = end_of_block("Model", reply)
     assert end is None or reply[:end].endswith("```")
+
+
+# Classes.
+
+
+NET = "class Net(nn.Module):\n    pass\n\n\ndef Model():\n    return Net()\n"
+
+
+@pytest.mark.parametrize("program", [CLASSES, NET])
+def test_a_model_may_be_a_class_or_made_of_one(program):
+    usage = "\nmodel = Model()\nprint(model(torch.zeros(2, 40)).shape)\n"
+    assert program_in(f"So:\n```python\n{program}{usage}```\n", "Model") == program
+    first, rest = program.split("\n\n\n")
+    assert program_in(f"```python\n{first}\n```\nThen:\n```python\n{rest}```", "Model") == program
+    reply = f"```python\n{first}\n```\nThen:\n```python\n{rest}```"
+    assert end_of_block("Model", reply + "\nDone.") == len(reply)
+
+
+# Programs that need not define an entry.
+
+
+@pytest.mark.parametrize(
+    ("reply", "program"),
+    [
+        ("```python\nx = 1\n```", "x = 1\n"),
+        ("Run `pip install x`:\n```\npip install x\n```\n```python\nimport x\nprint(x)\n```\nDone.", "import x\nprint(x)\n"),
+        ("```\na b c d e f g h i j\n```\n```\nx = 1\n```", "x = 1\n"),
+        ("```python\nx = 1\n```\n```python\ndef f():\n    return 1\n```", "def f():\n    return 1\n"),
+        ("x = 1\ny = 2", "x = 1\ny = 2\n"),
+        (
+            "Here it is:\n\nimport math\n\ndef f():\n    return math.pi\n\nGood luck.",
+            "import math\n\ndef f():\n    return math.pi\n",
+        ),
+        ("```\nprint(1)\n```", "print(1)\n"),
+    ],
+)
+def test_without_an_entry_the_longest_block_is_the_program(reply, program):
+    assert program_in(reply, "") == program
+    assert end_of_block("", reply) is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        ("Sorry", "the reply holds no program"),
+        ("I cannot do that.", "the reply holds no program"),
+        ("這是一個模型", "the reply holds no program"),
+        ("```\n# nothing\n```", "the reply holds no program"),
+        ("```\n```", "the reply holds no program"),
+        ("```\nx = (\n```", "the program does not parse: line 1: '\\(' was never closed"),
+    ],
+)
+def test_without_an_entry_a_reply_without_a_program_says_why(reply, reason):
+    with pytest.raises(ValueError, match=f"^{reason}$"):
+        program_in(reply, "")
+
+
+# Programs of which only marked parts may change.
+
+
+BODY = "        z = x * 2\n"
+CHANGED = METHOD.replace("        y = self.layer(x)\n        y = torch.relu(y)\n", BODY)
+WITHOUT_MARKS = "".join(line for line in CHANGED.splitlines(keepends=True) if "nasmith" not in line)
+ANSWERS = {
+    "the program": f"So:\n```python\n{CHANGED}```",
+    "the program without marks": f"```python\n{WITHOUT_MARKS}```",
+    "the program in a list": "1. So:\n   ```python\n" + "".join(f"   {line}\n" for line in CHANGED.splitlines()) + "   ```\n",
+    "the program in prose": f"Here it is.\n\n{CHANGED}\nIt's small.",
+    "the program and what it was": f"Before:\n```python\nx = 1\n```\nAfter:\n```python\n{CHANGED}```",
+    "the part": f"```python\n{BODY}```",
+    "the part at the margin": f"```python\n{BODY.strip()}\n```",
+    "the part in a list": "- So:\n  ```python\n  z = x * 2\n  ```\n",
+    "the part in no block": f"{BODY}",
+    "the part with marks": f"```python\n# nasmith: begin\n{BODY}# nasmith: end\n```",
+    "the part with marks in prose": f"Hi.\n        # nasmith: begin\n{BODY}        # nasmith: end\nI hope it's good: (",
+    "the method": f"```python\ndef forward(self, x):\n    {BODY.strip()}\n    return x + y\n```",
+    "thinking": f"<think>\n```python\n{METHOD}```\n</think>\n```python\n{CHANGED}```",
+    "other changes": "```python\n" + CHANGED.replace("Block(8)", "Block(80)").replace("import torch\n", "") + "```",
+    "windows": f"```python\n{CHANGED}```".replace("\n", "\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", ["method", "windows"])
+@pytest.mark.parametrize("form", ANSWERS)
+def test_a_changed_part_comes_back_within_what_is_fixed(form, name):
+    frame = frame_of(name)
+    (part,) = frame.parts(program_in(ANSWERS[form], "Model", frame))
+    assert part.strip() == BODY.strip()
+
+
+def test_parts_may_stand_in_blocks_of_their_own():
+    block = "```python\n# EVOLVE-BLOCK-START\n{}# EVOLVE-BLOCK-END\n```\n"
+    reply = block.format("STEPS = 1\n") + "and\n" + block.format("def search():\n    return 1\n")
+    assert frame_of("two").parts(program_in(reply, "", frame_of("two"))) == ("STEPS = 1\n", "def search():\n    return 1\n")
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        ("I cannot do that.", "the reply holds no program"),
+        ("Sorry", "the reply holds no program"),
+        (f"```\n{METHOD}```\n```\n{CHANGED}```", "the reply holds 2 programs"),
+        ("```\nz = (\n```", "the program does not parse: line [0-9]+: .*"),
+        ("```\nz = 1\n# nasmith: begin\n```", "line 2: a part that may change begins and does not end"),
+        (
+            "```\n# nasmith: begin\nx\n# nasmith: end\n# nasmith: begin\ny\n# nasmith: end\n```",
+            ".* 1 part that may change, and 2 came",
+        ),
+    ],
+)
+def test_a_reply_without_a_changed_part_says_why(reply, reason):
+    with pytest.raises(ValueError, match=f"^{reason}$"):
+        program_in(reply, "Model", frame_of("method"))
+
+
+def test_a_program_with_fixed_parts_still_defines_its_entry_once():
+    text = "import torch\n# nasmith: begin\ndef Model():\n    return 1\n# nasmith: end\n"
+    frame = Frame.of(text)
+    assert program_in(f"```\n{text}```", "Model", frame) == text
+    with pytest.raises(ValueError, match=r"^the program does not define Model$"):
+        program_in("```\ndef Net():\n    return 1\n```", "Model", frame)
+    with pytest.raises(ValueError, match=r"^the program defines Model 2 times$"):
+        program_in("```\ndef Model():\n    return 1\nModel = 2\n```", "Model", frame)
+
+
+FRAMED_PARTS = [
+    *PARTS, *ANSWERS.values(), METHOD, TWO, BODY, "# nasmith: begin\n", "  # nasmith: end\n", "# EVOLVE-BLOCK-START\n",
+    "# EVOLVE-BLOCK-END\r\n", "\'\'\'", "\u2028# nasmith: end", "\ufeff",
+]  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text() | st.lists(st.sampled_from(FRAMED_PARTS), max_size=12).map("".join), st.sampled_from([*FRAMED]))
+def test_whatever_a_reply_says_what_is_fixed_stays(reply, name):
+    frame, entry = frame_of(name), ENTRIES[name]
+    try:
+        program = program_in(reply, entry, frame)
+    except ValueError as error:
+        assert str(error)
+        return
+    assert frame.joined(frame.parts(program)) == program
+    assert program_in(f"```python\n{program}```", entry, frame) == program
+
+
+@pytest.mark.parametrize(
+    "part", [*REPEATED, "# nasmith: begin\n", "# nasmith: begin\nx\n# nasmith: end\n", "class Block(nn.Module):\n"]
+)
+def test_the_longest_replies_are_read_where_parts_are_fixed(part):
+    for start in ("", "```python\n"):
+        for name, entry in ENTRIES.items():
+            try:
+                assert program_in((start + part * LONGEST)[:LONGEST], entry, frame_of(name))
+            except ValueError as error:
+                assert str(error)

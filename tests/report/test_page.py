@@ -7,12 +7,18 @@ from pathlib import Path
 
 import pytest
 
+import nasmith
 from nasmith import analysis
 from nasmith.errors import ConfigError
+from nasmith.executors.inline import Inline
 from nasmith.protocols import Storage
 from nasmith.report.page import render, write_report
+from nasmith.storage.memory import Memory
+from nasmith.strategies.random_search import RandomSearch
 from nasmith.tasks.mnist1d import Mnist1d
+from nasmith.testing import ToyLM, ToyTask
 from nasmith.types import Status
+from objective_toys import LoneToy, ScoreToy
 
 
 class Tags(HTMLParser):
@@ -83,7 +89,8 @@ def test_the_same_records_give_the_same_files(records: analysis.Records, tmp_pat
     first = write_report(records, Mnist1d(), tmp_path / "a")
     second = write_report(records, Mnist1d(), tmp_path / "b")
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-    assert sorted(path.name for path in first) == ["pareto.png", "progress.png", "report.html", "statuses.png", "tuning.png"]
+    names = ["pareto.png", "progress.png", "report.html", "statuses.png", "trade-off.png", "tuning.png"]
+    assert sorted(path.name for path in first) == names
 
 
 def test_the_page_says_what_was_found_and_flags_what_did_not_hold(page: str) -> None:
@@ -111,6 +118,32 @@ def test_a_folder_that_cannot_be_written_is_named(records: analysis.Records, tmp
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigError, match="cannot write"):
         write_report(records, Mnist1d(), tmp_path / "file")
+
+
+def test_each_seed_is_held_against_what_was_found(page: str) -> None:
+    assert page.count("<h3>The seed #") == 4
+    for seed, found in (
+        ("#4 reference_cnn", "none of 5 children that were verified has better params"),
+        ("#3 mlp", "do not overlap"),
+    ):
+        part = page.partition(f"<h3>The seed {seed}: params</h3>")[2].partition("<h3>")[0]
+        assert "Held against it by validation data, means over 3 trainings with new seeds." in part and found in part
+    assert page.count('<h2 id="trade-off">Against the seeds</h2>') == 1
+
+
+@pytest.mark.parametrize("verified", [0, 2])
+@pytest.mark.parametrize("task", [ScoreToy(), LoneToy()])
+def test_other_objectives_have_a_page(task: ToyTask, verified: int, tmp_path: Path) -> None:
+    storage = Memory()
+    what = nasmith.Verification(best=verified, front=0, seeds=2, baselines=verified > 0)
+    nasmith.search(task, ToyLM(), RandomSearch(12), Inline(), storage, name="run", seed=3, verify=what)
+    records = analysis.read(storage, "run")
+    page = write_report(records, task, tmp_path)[0].read_text()
+    assert "Against the seeds</h2>" in page and "test set" not in page and "test error" not in page
+    assert ("by what the search saw" in page) is (verified == 0)
+    assert (tmp_path / "trade-off.png").is_file() is (verified > 0 and len(task.objectives) > 1)
+    assert (tmp_path / "pareto.png").is_file() is (len(task.objectives) > 1)
+    assert (">fitness<" in page) is (len(task.objectives) > 1 and verified > 0)
 
 
 def test_a_search_of_designs_is_told_as_one(tmp_path):

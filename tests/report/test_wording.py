@@ -2,7 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from nasmith.report.wording import clip, containment, counts, dollars, duration, metrics, number, plural, with_spread, words
+from nasmith.report.wording import (
+    clip,
+    containment,
+    counts,
+    dollars,
+    duration,
+    metrics,
+    number,
+    plural,
+    shows_fitness,
+    with_spread,
+    words,
+)
 from nasmith.types import Objective, Status
 
 
@@ -44,6 +56,16 @@ def test_plurals_know_the_irregular_ones() -> None:
 def test_metrics_name_the_objectives_that_are_there() -> None:
     objectives = (Objective("params", "minimize"), Objective("val_error", "minimize"), Objective("missing", "minimize"))
     assert metrics({"params": 4210.0, "val_error": 0.062}, objectives) == "4,210 params, val error 0.0620"
+
+
+def test_only_what_is_counted_stands_before_its_name() -> None:
+    objectives = (Objective("score", "maximize"), Objective("flops", "minimize"))
+    assert metrics({"score": -12.0, "flops": 1500.0}, objectives) == "score -12, 1,500 flops"
+
+
+def test_one_objective_alone_is_its_own_fitness() -> None:
+    lone, other = Objective("score", "maximize"), Objective("params", "minimize")
+    assert (shows_fitness([lone]), shows_fitness([lone, other])) == (False, True)
 
 
 def test_counts_follow_the_order_of_statuses_and_skip_zeros() -> None:

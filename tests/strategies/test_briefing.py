@@ -5,6 +5,7 @@ import pytest
 from nasmith.errors import ConfigError
 from nasmith.population import Scored
 from nasmith.strategies.briefing import Briefing
+from nasmith.types import Objective
 
 PARENT = Scored(4, {"params": 5210.0, "val_error": 0.135, "fitness": -1.0})
 
@@ -20,6 +21,15 @@ def test_a_brief_asks_for_one_child_with_facts_and_target():
     assert (brief.parents, brief.round, brief.sampling.n) == ((4,), 2, 1)
     assert brief.facts == ({"num_params": "5210", "val_accuracy": "0.865"},)
     assert brief.target == {"num_params": "4700", "val_accuracy": "0.882"}
+
+
+def test_a_brief_speaks_of_the_tasks_objectives():
+    made = briefing()
+    made.enter((Objective("val_f1", "maximize"), Objective("latency_ms", "minimize", "ms", log=True)))
+    parents = [Scored(number, {"val_f1": f1, "latency_ms": 2.5, "fitness": f1}) for number, f1 in ((1, 0.5), (2, 0.6))]
+    brief = made.brief(parents, Random(0), 5, 2)
+    assert brief.facts == ({"f1": "0.5", "latency_ms": "2.5"}, {"f1": "0.6", "latency_ms": "2.5"})
+    assert brief.target == {"f1": "0.612", "latency_ms": "2.25"}
 
 
 def test_the_language_models_preferences_are_drawn_from_unless_the_user_has_some():

@@ -4,7 +4,7 @@ import pytest
 
 from nasmith.errors import ConfigError
 from nasmith.strategies.evoprompting import EvoPrompting
-from nasmith.types import Brief, Candidate, Evaluation, Status, Tune
+from nasmith.types import Brief, Candidate, Evaluation, Objective, Status, Tune
 
 
 def scored(candidate, params, val_error):
@@ -126,6 +126,56 @@ def test_the_order_of_tells_changes_nothing():
     assert trace(None) == trace(1) == trace(2)
 
 
+def parents_shown(strategy):
+    return {parent for action in asks(strategy) if isinstance(action, Brief) for parent in action.parents}
+
+
+def test_survivors_by_rank_are_spread_over_the_front():
+    results = {3: (100, 0.4), 4: (200, 0.19), 5: (210, 0.185), 6: (220, 0.18), 7: (900, 0.05), 8: (999, 0.45), 9: (500, 0.45)}
+
+    def evaluate(number):
+        return scored(number, *results.get(number, (1000, 0.49)))
+
+    objectives = (Objective("params", "minimize", log=True), Objective("val_error", "minimize"))
+    shown = {}
+    for selection in ("pareto", "fitness"):
+        shown[selection] = set()
+        for seed in range(10):
+            strategy = EvoPrompting(rounds=3, prompts=2, samples=4, survivors=3, selection=selection)
+            strategy.enter(None, objectives)
+            strategy.begin(seed, (0.3,), {"crossover": 1.0})
+            strategy.tell(Candidate(1, "seed"), scored(1, 1000, 0.3))
+            play_round(strategy, 3, evaluate)
+            shown[selection] |= parents_shown(strategy)
+    assert shown == {"pareto": {3, 6, 7}, "fitness": {4, 5, 6}}
+
+
+def test_a_child_that_breaks_a_bound_is_no_parent_and_no_lesson():
+    def evaluate(number):
+        metrics = {"params": 10, "val_error": 0.1} | ({"fitness": -1.0} if number == 5 else {})
+        return Evaluation(number, Status.OK, metrics)
+
+    strategy = started(tune_on="all")
+    play_round(strategy, 3, evaluate)
+    assert strategy.ask().candidates == (5,)
+    assert parents_shown(strategy) == {5}
+
+
+def test_on_a_task_without_an_error_every_child_counts():
+    strategy = EvoPrompting(rounds=2, prompts=1, samples=2, survivors=2)
+    strategy.enter(None, (Objective("score", "maximize"),))
+    strategy.begin(0, (0.3,), {"crossover": 1.0})
+    strategy.tell(Candidate(1, "seed"), Evaluation(1, Status.OK, {"score": -3.0, "fitness": -3.0}))
+    brief = strategy.ask()
+    assert brief.facts == ({"score": "-3"},) * 2 and brief.target == {"score": "-2.94"}
+    for number in (2, 3):
+        metrics = {"score": -number, "fitness": -number}
+        assert strategy.accepts(metrics)
+        strategy.tell(Candidate(number, "x", step=0), Evaluation(number, Status.OK, metrics))
+    shown = parents_shown(strategy)
+    assert shown and shown <= {2, 3}
+
+
 def test_random_parents_are_drawn_among_all_scored_children():
     chosen = set()
     for seed in range(20):
@@ -142,7 +192,14 @@ def test_the_users_temperatures_and_operators_win_over_the_language_models():
 
 @pytest.mark.parametrize(
     "options",
-    [{"rounds": 0}, {"error_threshold": 0}, {"tune_on": "some"}, {"temperatures": []}, {"operators": {"crossover": 0}}],
+    [
+        {"rounds": 0},
+        {"error_threshold": 0},
+        {"tune_on": "some"},
+        {"selection": "best"},
+        {"temperatures": []},
+        {"operators": {"crossover": 0}},
+    ],
 )
 def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(ConfigError, match=next(iter(options))):

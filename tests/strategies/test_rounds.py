@@ -94,6 +94,13 @@ def test_only_what_is_ok_has_a_fitness():
     assert Told(candidate, Evaluation(1, Status.DUPLICATE, {"fitness": 2.0})).fitness is None
 
 
+def test_a_seed_that_ran_is_something_to_begin_with_though_it_has_no_fitness():
+    seed, child = Candidate(1, "x"), Candidate(3, "x", step=0)
+    assert Told(seed, Evaluation(1, Status.OK, {"params": 9.0})).is_working_seed
+    assert not Told(seed, Evaluation(1, Status.TIMEOUT)).is_working_seed
+    assert not Told(child, Evaluation(3, Status.OK, {"params": 9.0})).is_working_seed
+
+
 def test_no_more_children_are_planned_than_there_are_designs():
     assert [children_planned(100, None), children_planned(100, TOY_SPACE), children_planned(7, TOY_SPACE)] == [100, 81, 7]
 

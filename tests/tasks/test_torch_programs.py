@@ -7,7 +7,7 @@ from nasmith.tasks.torch_programs import build, count_parameters, is_running_sta
 from nasmith.tasks.torch_settings import Rules
 
 PREAMBLE = "import torch\nfrom torch import nn\nimport torch.nn.functional as F\n"
-RULES = Rules(PREAMBLE, (40,), 10, 20_000)
+RULES = Rules(PREAMBLE, (40,), (10,), 20_000)
 
 
 def sequential(*rows: str) -> str:

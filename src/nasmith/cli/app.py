@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nasmith.cli import compare_command, components, deliver, doctor, search_command, show
+from nasmith.cli import check_command, compare_command, components, deliver, doctor, init_command, search_command, show
 from nasmith.cli.console import FLAG, fail, warn
 from nasmith.errors import NasmithError, RunStoppedError, StorageWarning
 from nasmith.redaction import redacted
@@ -82,6 +82,8 @@ def _options(
     """Take the options that stand before a command."""
 
 
+init_command.add_to(app, "Search")
+check_command.add_to(app, "Search")
 search_command.add_to(app, "Search")
 compare_command.add_to(app, "Search")
 show.add_to(app, "Look at what was found")

@@ -47,22 +47,32 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write into; made where it is missing.")] = Path(
         "model"
     ),
+    onnx: Annotated[bool, typer.Option("--onnx/--no-onnx", help="Write ONNX too, where the model can be exported.")] = True,
     storage: StoragePath = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write a model as an importable Python file with trained weights, a README and a script that scores it."""
+    """Write a model as an importable Python file with trained weights, a model card and a script that verifies its score."""
+    from nasmith import registry
     from nasmith.export import export_model
+    from nasmith.modelcard import author
 
     with opened(storage) as opened_storage:
         records, task = records_of(opened_storage, run)
-        exported = export_model(records, task, opened_storage.folder(records.run.name), output, candidate)
+        part = records.run.config["executor"]
+        executor = registry.create("executors", part["name"], part["options"]) if onnx else None
+        folder = opened_storage.folder(records.run.name)
+        exported = export_model(records, task, folder, output, candidate, executor)
     if json:
-        print_json({"candidate": exported.candidate, "files": [str(path) for path in exported.files]})
+        files = [str(path) for path in exported.files]
+        print_json({"candidate": exported.candidate, "files": files, "why_no_onnx": exported.why_no_onnx or None})
         return
-    trained = any(path.name == "evaluate.py" for path in exported.files)
-    origin = ", written by a language model: read model.py before you run it" if trained else ": its network, untrained"
-    console().print(f"Candidate {exported.candidate} of {records.run.name}{origin}.")
+    names = {path.name for path in exported.files}
+    trained = "weights.safetensors" in names
+    who = author(records.candidates[exported.candidate]) if trained else "Its network, untrained."
+    console().print(f"Candidate {exported.candidate} of {records.run.name}. {who}", markup=False)
     for path in exported.files:
         console().print(f"  {path}", soft_wrap=True)
-    if trained:
-        console().print(f"Score it on the test set with: (cd {output} && python evaluate.py)", soft_wrap=True)
+    if exported.why_no_onnx:
+        console().print(f"No ONNX: {exported.why_no_onnx}", markup=False, soft_wrap=True, style="yellow")
+    if "verify.py" in names:
+        console().print(f"Score it on the test set with: (cd {output} && python verify.py)", soft_wrap=True)

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from nasmith.cli.tracker import Tracker
 from nasmith.events import Asked, Called, Evaluated, Event, Finished, Started, Stopping, Tuned, TuningProgress, Verifying
-from nasmith.report.wording import containment, counts, dollars, duration, metrics, number, plural
+from nasmith.report.wording import containment, counts, dollars, duration, metrics, number, plural, shows_fitness
 from nasmith.types import Objective, Status, Suggestion, Tune, Tuning
 
 __all__ = ["STATUS_STYLES", "LiveProgress", "PlainProgress", "Silent", "observer", "panel"]
@@ -187,7 +187,7 @@ def _evaluated(event: Evaluated, objectives: Sequence[Objective]) -> str:
     if event.evaluation.status is not Status.OK:
         return f"{event.evaluation.status.value}: {event.evaluation.message}"
     text = metrics(event.evaluation.metrics, objectives)
-    return text if event.fitness is None else f"{text}, fitness {number(event.fitness)}"
+    return f"{text}, fitness {number(event.fitness)}" if event.fitness is not None and shows_fitness(objectives) else text
 
 
 def _faults(tracker: Tracker) -> str:

@@ -33,7 +33,9 @@ _what = partial(_option, "What")
 _size = partial(_option, "How much")
 _where = partial(_option, "Where and how")
 
-_Task = Annotated[str | None, typer.Argument(help="What to search for: see [bold]nasmith tasks[/].", show_default=False)]
+_Task = Annotated[
+    str | None, typer.Argument(help="Your task's folder, or a name: see [bold]nasmith tasks[/].", show_default=False)
+]
 _Strategy = Annotated[str | None, _what("Who decides what to try. [dim]Default: evoprompting[/]", "--strategy")]
 _Lm = Annotated[
     list[str] | None,
@@ -148,6 +150,8 @@ def _begin(chosen: RunConfig, storage: str | None, name: str | None, *, as_json:
         for part, kind in registry.PARTS.items()
     }
 
+    for note in getattr(made["task"], "notes", list)():
+        console(stderr=True).print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
     cost = api.estimate(made["task"], made["lm"], made["strategy"], chosen.budget)
     if cost is not None:
         _say_cost(cost, made["lm"].name, chosen)

@@ -11,13 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from nasmith import analysis
+from nasmith.against_seed import AgainstSeed, Standing, against_seeds
 from nasmith.analysis import Records, Scored, Verified
 from nasmith.cli.designs_table import designs_table
 from nasmith.cli.progress import STATUS_STYLES
 from nasmith.population import top
 from nasmith.protocols import Storage, Task, space_of
 from nasmith.redaction import without_password
-from nasmith.report.wording import dollars, duration, number, plural, with_spread, words
+from nasmith.report.against import basis, findings
+from nasmith.report.wording import dollars, duration, number, plural, shows_fitness, with_spread, words
 from nasmith.types import Objective, Status
 
 __all__ = ["counts_table", "leaders_table", "print_summary", "seconds_between", "storage_flag", "summary", "verified_table"]
@@ -49,6 +51,23 @@ def summary(storage: Storage, name: str, task: Task) -> dict[str, Any]:
         "seeds": [_scored_json(item) for item in scored if item.candidate.operator == "seed"],
         "front": [item.candidate.id for item in analysis.front(scored, task.objectives)],
         "verified": [_verified_json(item) for item in analysis.verified(records, task)],
+        "against_seeds": [] if space_of(task) is not None else [_against_json(i) for i in against_seeds(records, task)],
+    }
+
+
+def _against_json(item: AgainstSeed) -> dict[str, Any]:
+    def named(standing: Standing | None) -> int | None:
+        return None if standing is None else standing.id
+
+    return {
+        "seed": item.seed.id,
+        "label": item.seed.candidate.label,
+        "quality": item.quality.name,
+        "cost": None if item.cost is None else item.cost.name,
+        "verified": item.verified,
+        "least_cost_no_worse": named(item.smallest),
+        "best_quality_no_costlier": named(item.best),
+        "trade_off": [child.id for child in item.trade_off],
     }
 
 
@@ -72,6 +91,7 @@ def _verified_json(item: Verified) -> dict[str, Any]:
         "failures": len(item.failures),
         "mean": dict(item.metrics),
         "standard_deviation": dict(item.spreads),
+        "interval_95": dict(item.intervals),
         "flagged": item.flagged,
     }
 
@@ -88,12 +108,14 @@ def print_summary(screen: Console, storage: Storage, name: str, task: Task, wher
         screen.print(designs_table(winners, task, space))
     elif winners:
         screen.print(verified_table(winners, task.objectives))
-        _print_verdict(screen, winners)
+        _print_verdict(screen, winners, task.objectives)
     elif any(item.candidate.operator != "seed" for item in scored):
         screen.print(leaders_table(scored, task.objectives, limit=5))
     else:
         text = "No child could be trained. See why with the command below." if made else "No child was made yet."
         screen.print(text, style="yellow")
+    if space is None:
+        _print_against(screen, against_seeds(records, task))
     total = analysis.totals(records.completions.values(), records.calls)
     replies = f", {plural(total.completions, 'reply')} with {total.tokens_out:,} tokens" if total.completions else ""
     screen.print(f"{plural(made, 'child')}{replies}" + (f", {dollars(total.cost)}" if total.cost else ""))
@@ -102,21 +124,44 @@ def print_summary(screen: Console, storage: Storage, name: str, task: Task, wher
     steps = Table.grid(padding=(0, 2))
     steps.add_row("All of it:", f"nasmith show {name}{flag}")
     steps.add_row("Report:", f"nasmith report {name}{flag} -o report")
-    if any(item.evaluations and item.candidate.operator != "seed" for item in winners):
+    children = [item for item in winners if item.candidate.operator != "seed"]
+    if any(evaluation.weights or space is not None for item in children for evaluation in item.evaluations):
         steps.add_row("The best model:", f"nasmith export {name}{flag} -o model")
     screen.print(steps)
 
 
-def _print_verdict(screen: Console, winners: Sequence[Verified]) -> None:
+def _print_verdict(screen: Console, winners: Sequence[Verified], objectives: Sequence[Objective]) -> None:
     """Say which seeds the best winner beats, by the same rule: new training seeds."""
     seeds = [item for item in winners if item.candidate.operator == "seed" and item.evaluations]
     best = next((item for item in winners if item.candidate.operator != "seed" and item.evaluations), None)
     if best is not None and seeds:
         beaten = [item.candidate.label for item in seeds if best.fitness > item.fitness]
         names = f": {', '.join(beaten)}" if beaten else ""
-        screen.print(f"#{best.candidate.id} is fitter than {len(beaten)} of the {plural(len(seeds), 'seed')}{names}.")
+        better = "fitter" if shows_fitness(objectives) else "better"
+        text = f"#{best.candidate.id} is {better} than {len(beaten)} of the {plural(len(seeds), 'seed')}{names}."
+        screen.print(text, markup=False)
     if any(item.flagged for item in winners):
         screen.print(Text("! test error above the search's by more than 0.02 and three standard errors", "yellow"))
+
+
+def _print_against(screen: Console, found: Sequence[AgainstSeed]) -> None:
+    """Say how much smaller and how much more accurate the children are than the fittest seed, where there is any child."""
+    held = [item for item in found if item.seed.id == found[0].seed.id and item.children]
+    if not held:
+        return
+    screen.print()
+    label = held[0].seed.candidate.label
+    screen.print(Text.assemble("Against the seed ", (label, "bold"), f", {basis(held[0])}:"))
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(style="bold")
+    for wanted, what in dict.fromkeys(line for item in held for line in findings(item)):
+        table.add_row(Text(f"  {wanted}"), Text(what))
+    screen.print(table)
+    others = len({item.seed.id for item in found}) - 1
+    if others:
+        screen.print(Text(f"The report holds them against {plural(others, 'other seed')} too.", "dim"))
+    screen.print()
 
 
 def _name(candidate: Any) -> Text:
@@ -125,31 +170,35 @@ def _name(candidate: Any) -> Text:
 
 def verified_table(winners: Sequence[Verified], objectives: Sequence[Objective], limit: int = 12) -> Table:
     """Return the verified models, best first; seeds stay in the table however they do."""
-    objective, twin = analysis.split_objective(objectives)
-    others = [item for item in objectives if objective is None or item.name != objective.name]
-    table = Table(
-        title="Verified: trained again with new seeds, scored on the test set", title_justify="left", box=None, pad_edge=False
-    )
+    twins = {objective.name: analysis.split_objective([objective])[1] for objective in objectives}
+    tested = any(twin in item.metrics for item in winners for twin in twins.values())
+    title = "Verified: new seeds, the test set" if tested else "Verified: new seeds"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("model", no_wrap=True)
-    for other in others:
-        table.add_column(words(other.name), justify="right")
-    if objective is not None:
+    ordered = sorted(objectives, key=lambda objective: bool(twins[objective.name]))  # what has a spread stands on the right
+    for objective in ordered:
         table.add_column(words(objective.name), justify="right")
-        table.add_column(f"{words(twin)} (mean ± sd)", justify="right", no_wrap=True)
-    table.add_column("fitness", justify="right")
-    shown = [item for place, item in enumerate(winners) if place < limit or item.candidate.operator == "seed"]
-    for item in shown:
+        if twins[objective.name]:
+            table.add_column(f"{words(twins[objective.name])} (mean ± sd)", justify="right")
+    if shows_fitness(objectives):
+        table.add_column("fitness", justify="right")
+    first = next((twin for twin in twins.values() if twin), "")  # what `flagged` is about
+    for item in (item for place, item in enumerate(winners) if place < limit or item.candidate.operator == "seed"):
         row: list[Any] = [_name(item.candidate)]
         if not item.evaluations:
             table.add_row(*row, Text(f"failed: {item.failures[0].status.value}", "red"))
             continue
-        row += [number(item.metrics.get(other.name, float("nan"))) for other in others]
-        if objective is not None:
-            row.append(number(item.metrics[objective.name]))
-            mark = " !" if item.flagged else ""
-            text = with_spread(item.metrics[twin], item.spreads[twin]) if twin in item.metrics else "-"
-            row.append(Text(text + mark, "yellow" if item.flagged else "bold"))
-        table.add_row(*row, number(item.fitness), style="dim" if item.candidate.operator == "seed" else None)
+        for objective in ordered:
+            twin = twins[objective.name]
+            value, spread = item.metrics.get(objective.name, float("nan")), item.spreads.get(objective.name, 0.0)
+            row.append(with_spread(value, spread) if spread and not twin else number(value))
+            if twin:
+                marked = item.flagged and twin == first
+                text = with_spread(item.metrics[twin], item.spreads[twin]) if twin in item.metrics else "-"
+                row.append(Text(text + (" !" if marked else ""), "yellow" if marked else "bold"))
+        if shows_fitness(objectives):
+            row.append(number(item.fitness))
+        table.add_row(*row, style="dim" if item.candidate.operator == "seed" else None)
     return table
 
 
@@ -162,13 +211,15 @@ def leaders_table(scored: Sequence[Scored], objectives: Sequence[Objective], lim
     table.add_column("made by")
     for objective in objectives:
         table.add_column(words(objective.name), justify="right")
-    table.add_column("fitness", justify="right")
+    if shows_fitness(objectives):
+        table.add_column("fitness", justify="right")
     for item in top([*children, *seeds], len(scored)):
         seed = item.candidate.operator == "seed"
         parents = ", ".join(f"#{parent}" for parent in item.candidate.parents)
         by = "seed" if seed else f"{item.candidate.operator} of {parents}" if parents else item.candidate.operator
         values = [number(item.evaluation.metrics.get(objective.name, float("nan"))) for objective in objectives]
-        table.add_row(_name(item.candidate), by, *values, number(item.fitness), style="dim" if seed else None)
+        fitness = [number(item.fitness)] if shows_fitness(objectives) else []
+        table.add_row(_name(item.candidate), by, *values, *fitness, style="dim" if seed else None)
     return table
 
 

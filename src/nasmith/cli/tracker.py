@@ -96,6 +96,8 @@ class Tracker:
             self._note_proposed(event)
         elif isinstance(event, Submitted):
             self.busy[event.candidate.id] += 1
+            if self.to_verify:  # leaders that are close may get more seeds than was said
+                self.to_verify = max(self.to_verify, self.verified + self.busy.total())
         elif isinstance(event, Evaluated):
             self._note_evaluated(event)
         elif isinstance(event, TuningProgress):
@@ -108,7 +110,7 @@ class Tracker:
             self.stopping = True
         elif isinstance(event, Verifying):
             self.to_verify = len(event.candidates) * event.seeds
-            again = "looked up" if self.designs_only else f"trained again with {event.seeds} new seeds"
+            again = "looked up" if self.designs_only else f"trained again with {plural(event.seeds, 'new seed')}"
             self.doing = f"done; the best {len(event.candidates)} are {again}"
         elif isinstance(event, Finished):
             self.finished = event

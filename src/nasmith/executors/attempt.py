@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
 from nasmith.executors.wire import WireError, pack_outcome
@@ -35,11 +35,15 @@ def attempt(workload: Workload, job: Job, data: Data) -> Outcome:
         if job.action == "examine":
             arrays, more = workload.examine(job.text, job.state, data)
             facts.update(more)
+        elif job.action == "export":
+            export: Callable[..., tuple[Mapping[str, object], Mapping[str, float]]] = workload.export  # type: ignore[attr-defined]
+            arrays, more = export(job.text, job.state, data)
+            facts.update(more)
         else:
             facts.update(workload.screen(job.text))
         if job.action == "fit":
             training = True
-            arrays, more = workload.fit(job.text, job.seed, data)
+            arrays, more = _fit(workload, job, data)
             facts.update(more)
     except SystemExit as error:
         return Outcome(Status.KILLED, facts=facts, message=f"called sys.exit({error.code!r})"[:_LINE_LENGTH])
@@ -50,6 +54,14 @@ def attempt(workload: Workload, job: Job, data: Data) -> Outcome:
             return Outcome(Status.INVALID, facts=facts, message=_text(error) or type(error).__name__)
         return Outcome(Status.FAILED, facts=facts, message=explain(error, job.text))
     return Outcome(Status.OK, arrays=arrays, facts=facts)
+
+
+def _fit(workload: Workload, job: Job, data: Data) -> tuple[Mapping[str, object], Mapping[str, float]]:
+    """Train, to the end or to a rung."""
+    if job.rung is None:
+        return workload.fit(job.text, job.seed, data)
+    to_rung: Callable[..., tuple[Mapping[str, object], Mapping[str, float]]] = workload.fit_rung  # type: ignore[attr-defined]
+    return to_rung(job.text, job.seed, data, job.rung, job.state)
 
 
 def packed(outcome: Outcome, limit: int) -> bytes:

@@ -7,6 +7,7 @@ import select
 import signal
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from nasmith.executors.attempt import attempt, explain, packed
 from nasmith.executors.bundle import unpack
@@ -31,7 +32,15 @@ class Unwarmed:
     workload: Workload
 
 
-def run(workload: Workload | Unwarmed, order: Order, limits: Limits, sandbox: Sandbox, result: int, output: int) -> int:
+def run(
+    workload: Workload | Unwarmed,
+    order: Order,
+    limits: Limits,
+    sandbox: Sandbox,
+    result: int,
+    output: int,
+    folder: Path | None = None,
+) -> int:
     """Do the job in a process that was forked for it, and write the outcome to the descriptor `result`.
 
     Args:
@@ -41,6 +50,7 @@ def run(workload: Workload | Unwarmed, order: Order, limits: Limits, sandbox: Sa
         sandbox: What holds it.
         result: Pipe to the supervisor.
         output: Pipe that takes standard output and standard error.
+        folder: The job's own folder, where it has one.
 
     Returns:
         The exit code.
@@ -48,7 +58,7 @@ def run(workload: Workload | Unwarmed, order: Order, limits: Limits, sandbox: Sa
     data = {split: unpack(*bundle) for split, bundle in order.data.items()}
     job = order.job if order.state is None else replace(order.job, state=unpack(*order.state))
     _detach(result, output)
-    sandbox.confine(limits, keep=[_RESULT])
+    sandbox.confine(limits, [_RESULT], folder)
     if _abandoned():
         return 1
     _prepare_libraries(limits)
@@ -56,10 +66,13 @@ def run(workload: Workload | Unwarmed, order: Order, limits: Limits, sandbox: Sa
         workload = workload.workload
         workload.warm()
     os.write(_RESULT, CONFINED)
+    own = os.getpid()
     try:
         outcome = attempt(workload, job, data)
     except BaseException as error:  # noqa: BLE001 - nobody presses Ctrl-C here: whatever comes is the candidate's
         outcome = Outcome(Status.FAILED, message=explain(error, job.text))
+    if os.getpid() != own:  # a copy that the program made of its process, and did not end
+        return 0
     frame = memoryview(packed(outcome, limits.output_bytes))
     while frame:
         frame = frame[os.write(_RESULT, frame) :]

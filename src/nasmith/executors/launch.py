@@ -6,13 +6,14 @@ import contextlib
 import json
 import os
 import pickle
+import shutil
 import site
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import psutil
 import nasmith
 from nasmith.errors import NasmithError, SandboxError
 from nasmith.executors.sandbox import bubblewrap
-from nasmith.executors.sandbox.policy import THREAD_VARIABLES, Level, readable_paths
+from nasmith.executors.sandbox.policy import THREAD_VARIABLES, Level, program_paths, readable_paths, without_hidden
 from nasmith.executors.wire import printable, receive, send
 from nasmith.protocols import Workload
 
@@ -112,6 +113,8 @@ class Setup:
             "sandbox": str(level),
             "hidden": list(getattr(workload, "hidden_modules", ())),
             "gpu": bool(getattr(workload, "gpu", False)),
+            "readable": list(map(str, getattr(workload, "readable", ()))),
+            "workshop": bool(getattr(workload, "workshop", False)),
             "fresh": False,
         }
         return cls(header, data)
@@ -143,9 +146,8 @@ def try_sandbox(level: Level) -> Trial:
         return Trial(refused="this is not Linux")
     line = [sys.executable, "-P", "-m", "nasmith.executors.sandbox.canary", level]
     try:
-        done = subprocess.run(
-            _command(line, level, (), sys.path), env=_environment(), capture_output=True, timeout=_PATIENCE_SECONDS, check=False
-        )
+        line = _command(line, {"sandbox": level, "path": sys.path})
+        done = subprocess.run(line, env=_environment(), capture_output=True, timeout=_PATIENCE_SECONDS, check=False)
         return Trial(**json.loads(done.stdout))
     except SandboxError as error:
         return Trial(refused=str(error))
@@ -168,11 +170,12 @@ class Zygote:
         self.resident_bytes = 0
         self.layers: list[str] = []
         self._setup = setup
+        self._folders = ""
         self._lock = threading.Lock()
         self._control, there = socket.socketpair()
         try:
             line = [sys.executable, "-P", "-m", "nasmith.executors.zygote", str(there.fileno())]
-            line = _command(line, setup.header["sandbox"], setup.header["hidden"], setup.header["path"])
+            line = _command(line, setup.header)
         except SandboxError:
             self._control.close()
             there.close()
@@ -207,6 +210,7 @@ class Zygote:
         if not answer["ready"]:
             raise NasmithError(f"the task cannot be loaded in a worker process: {answer['message']}\n{answer['where']}")
         self.resident_bytes, self.layers = int(answer["resident_bytes"]), list(answer["layers"])
+        self._folders = answer["folders"]
         self.warm = True
 
     def alive(self) -> bool:
@@ -244,6 +248,8 @@ class Zygote:
             self._process.wait()
         self._control.close()
         self._printed.close()
+        if self._folders:  # what a process that was killed could not remove itself
+            shutil.rmtree(self._folders, ignore_errors=True)
 
 
 def end_tree(pid: int) -> None:
@@ -255,20 +261,24 @@ def end_tree(pid: int) -> None:
                 process.kill()
 
 
-def _command(line: list[str], level: str, hidden: Sequence[str], path: Sequence[str]) -> list[str]:
-    """Return the command line that runs `line`, a Python program, in bubblewrap where the level says so.
+def _command(line: list[str], header: Mapping[str, Any]) -> list[str]:
+    """Return the command line that runs `line`, a Python program, in bubblewrap where a setup's header says so.
 
     Raises:
         SandboxError: bubblewrap is not installed.
     """
-    if level != Level.BWRAP:
+    if header["sandbox"] != Level.BWRAP:
         return line
+    workshop = header.get("workshop", False)
     bwrap = bubblewrap.command()
     if bwrap is None:
         raise SandboxError(_refusal(Level.BWRAP, "the program bwrap is not installed (Debian's package is called bubblewrap)"))
     own = [Path(sys.prefix) / "bin", Path(sys.prefix) / "pyvenv.cfg", Path(sys.base_prefix) / "bin"]
-    modules = [entry for entry in map(Path, path) if entry.is_absolute()]
-    return bubblewrap.wrapped(line, [*readable_paths(hidden), *own, *modules], bwrap)
+    hidden = header.get("hidden", ())
+    modules = [place for entry in map(Path, header["path"]) if entry.is_absolute() for place in without_hidden(entry, hidden)]
+    more = [*map(Path, header.get("readable", ())), *(program_paths() if workshop else ())]
+    readable = [*readable_paths(hidden), *own, *modules, *more]
+    return bubblewrap.wrapped(line, readable, bwrap, workshop=workshop)
 
 
 def _refusal(level: str, reason: str) -> str:

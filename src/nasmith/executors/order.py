@@ -54,6 +54,7 @@ class Order:
                 "candidate": job.candidate,
                 "seed": job.seed,
                 "action": job.action,
+                "rung": job.rung,
                 "limits": limits.plain(),
                 "splits": splits,
                 "bundles": [part.entries for part in parts],
@@ -80,7 +81,7 @@ class Order:
             if not byte or len(descriptors) != len(bundles):
                 raise EOFError("the other side closed")
         parts = list(zip(descriptors, bundles, strict=True))
-        job = Job(header["candidate"], text.decode(), header["seed"], tuple(splits), header["action"])
+        job = Job(header["candidate"], text.decode(), header["seed"], tuple(splits), header["action"], rung=header["rung"])
         data = dict(zip(splits, parts, strict=False))
         return cls(job, Limits.read(header["limits"]), data, parts[-1] if len(parts) > len(splits) else None)
 

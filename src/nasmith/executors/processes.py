@@ -6,15 +6,13 @@ import contextlib
 import itertools
 import os
 import queue
-import signal
 import socket
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any
 
 from nasmith.errors import ConfigError, NasmithError, UnknownNameError
 from nasmith.executors.bundle import Bundle
@@ -22,7 +20,8 @@ from nasmith.executors.launch import Setup, StartsThreadsError, Zygote, end_tree
 from nasmith.executors.order import Order
 from nasmith.executors.sandbox.limits import Limits
 from nasmith.executors.sandbox.policy import Level
-from nasmith.executors.wire import WireError, printable, receive, unpack_outcome
+from nasmith.executors.verdicts import judge
+from nasmith.executors.wire import WireError, receive
 from nasmith.protocols import Data, Workload
 from nasmith.types import Job, Outcome, Status
 
@@ -249,7 +248,7 @@ class Processes:
         except (EOFError, OSError, WireError):
             return _CLOSED if self._hung_up else None
         self._deaths = 0
-        return _judge(verdict, result, limits)
+        return judge(verdict, result, limits)
 
     def _take(self, seat: _Seat, zygote: Zygote) -> socket.socket:
         """Have a supervisor forked for this seat; return the connection to it."""
@@ -337,54 +336,6 @@ def _check(zygote: Zygote, limits: Limits) -> None:
             f"memory_mb is {limits.memory_bytes / 1e6:g}, but the task's libraries and data alone take "
             f"{zygote.resident_bytes / 1e6:.0f} MB; allow more"
         )
-
-
-def _judge(verdict: Mapping[str, Any], result: bytearray, limits: Limits) -> Outcome:
-    """Turn what a supervisor saw, and what the candidate wrote, into an outcome."""
-    cause = verdict["cause"]
-    if cause == "error":
-        words = verdict.get("message") or f"its process ended before it was confined: {verdict.get('tail', '').strip()}"
-        return Outcome(Status.ERROR, message=printable(words))
-    megabytes = limits.output_bytes / 1e6
-    ends = {
-        "timeout": (Status.TIMEOUT, f"took longer than {limits.timeout_seconds:g} s"),
-        "cpu": (Status.TIMEOUT, f"used more than {limits.cpu_seconds or 0:g} s of processor time"),
-        "memory": (Status.OOM, f"used more than {limits.memory_bytes / 1e6:g} MB of memory"),
-        "threads": (Status.KILLED, "started too many threads"),
-        "output": (Status.INVALID, f"wrote more than the {megabytes:g} MB that a result may take"),
-        "printed": (Status.INVALID, f"printed more than the {megabytes:g} MB that it may"),
-    }
-    seconds = float(verdict["seconds"])
-    if cause in ends:
-        status, message = ends[cause]
-        return Outcome(status, seconds=seconds, message=message)
-    return replace(_judge_exit(verdict["code"], verdict, result, limits.output_bytes), seconds=seconds)
-
-
-def _judge_exit(code: int | None, verdict: Mapping[str, Any], result: bytearray, output_bytes: int) -> Outcome:
-    tail = printable(verdict["tail"])
-    last = "".join(f"\n  {line[:200]}" for line in tail.strip().splitlines()[-5:])
-    if code is None:
-        return Outcome(Status.KILLED, message="could not be ended by the system")
-    if code < 0:
-        starved = (code == -signal.SIGKILL and verdict["oom"]) or (code == -signal.SIGABRT and "std::bad_alloc" in tail)
-        if starved:
-            return Outcome(Status.OOM, message="was ended when memory ran out")
-        return Outcome(Status.KILLED, message=f"ended by signal {_signal_name(-code)}{last}")
-    if not result:
-        return Outcome(Status.KILLED, message=f"exited with code {code} without a result{last}")
-    try:
-        outcome = unpack_outcome(result, output_bytes)
-    except WireError as error:
-        return Outcome(Status.INVALID, message=str(error))
-    return outcome if code == 0 else Outcome(Status.KILLED, message=f"exited with code {code} after its result{last}")
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)
 
 
 def _processors() -> int:

@@ -19,6 +19,7 @@ from typing import Any
 
 from nasmith.executors import child
 from nasmith.executors.order import Order
+from nasmith.executors.sandbox.limits import most_processes
 from nasmith.executors.sandbox.policy import Sandbox
 from nasmith.executors.wire import send
 from nasmith.protocols import Workload
@@ -31,6 +32,7 @@ _CHUNK = 1 << 18
 _PATIENCE_SECONDS = 10.0
 _CPU_SLACK_SECONDS = 0.5
 _MOST_THREADS = 16
+_LOOK_SECONDS = 0.5
 
 Ended = Callable[[int, int, Any], None]
 """Told the process id, the status and the resource usage of a child that ended."""
@@ -40,9 +42,9 @@ def supervise(workload: Workload | child.Unwarmed, sandbox: Sandbox, connection:
     """Serve the jobs that come through `connection`, one at a time, in a process that was forked for it.
 
     It says its own process id first, in case that it must be ended from outside. A reply's header says how the candidate's
-    process ended: `cause` ("exit", "timeout", "cpu", "memory", "threads", "output", "printed", "error"), `code` (its exit
-    code, or minus the signal's number), `seconds`, `tail` (the end of what it printed), `oom` (the kernel ended a process for
-    want of memory meanwhile, or the process had gone past its limit). The body is what the process wrote as its result,
+    process ended: `cause` ("exit", "timeout", "cpu", "memory", "threads", "output", "printed", "disk", "error"), `code` (its
+    exit code, or minus the signal's number), `seconds`, `tail` (the end of what it printed), `oom` (the kernel ended a process
+    for want of memory meanwhile, or the process had gone past its limit). The body is what the process wrote as its result,
     unread. Where the other side goes away, the candidate is ended and nothing is replied.
 
     Raises:
@@ -88,12 +90,14 @@ class _Watch:
         """Return the reply's header, or None where nobody waits for it any more."""
         kills = _kernel_kills()
         began = time.monotonic()
-        self._fork()
+        folder = self._sandbox.open_folder(self._limits)
+        self._fork(folder)
         cause = self._until_it_ends(began + self._limits.timeout_seconds)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._child, signal.SIGKILL)
-        end_all(self._wake, self._collect, self._helpers)
+        end_all(self._wake, self._collect, hollow=self._helpers)
         seconds = time.monotonic() - began
+        self._sandbox.clear_folder()
         if cause == "gone":
             return None
         while cause == "exit" and self._take_result() > 0:
@@ -136,7 +140,7 @@ class _Watch:
         """Bytes of the largest result that is whole: the arrays, the longest header and the prefix."""
         return self._limits.output_bytes + (1 << 20) + 64
 
-    def _fork(self) -> None:
+    def _fork(self, folder: Path | None) -> None:
         self._result_pipe, result = os.pipe()
         self._output_pipe, output = os.pipe()
         if sys.platform == "linux":
@@ -147,7 +151,7 @@ class _Watch:
         if self._child == 0:
             code = 1
             try:
-                code = child.run(self._workload, self._order, self._limits, self._sandbox, result, output)
+                code = child.run(self._workload, self._order, self._limits, self._sandbox, result, output, folder)
             except Exception:  # noqa: BLE001 - before the candidate's own code: the parent hears of it as an error of ours
                 _tell(output, traceback.format_exc(limit=-1))
             finally:
@@ -164,6 +168,7 @@ class _Watch:
         poll = select.poll()
         for source in (self._result_pipe, self._output_pipe, self._wake, self._connection.fileno()):
             poll.register(source, select.POLLIN)
+        look = time.monotonic() + _LOOK_SECONDS
         while (left := deadline - time.monotonic()) > 0:
             ready = {source for source, _ in poll.poll(1000 * min(left, _TICK_SECONDS))}
             if self._connection.fileno() in ready:
@@ -177,11 +182,30 @@ class _Watch:
                 return "printed"
             if self._wake in ready and self._ended():
                 return "exit"
-            if resident([self._child, *descendants(self._child)]) > self._limits.memory_bytes:
-                return "memory"
-            if _threads(self._child) > _MOST_THREADS * self._limits.threads:
-                return "threads"
+            if cause := self._too_much():
+                return cause
+            if time.monotonic() > look:
+                if self._sandbox.overfull(self._limits):
+                    return "disk"
+                look = time.monotonic() + _LOOK_SECONDS
         return "timeout"
+
+    def _too_much(self) -> str:
+        """Look at what the candidate's processes hold; return the limit that is passed, if any."""
+        pids = self._processes()
+        most = self._limits.memory_bytes
+        # Looked at twice: what is about to run another program has its parent's memory until then, which counts twice.
+        if resident(pids) > most and (len(pids) == 1 or resident(self._processes()) > most):
+            return "memory"
+        if self._sandbox.workshop:
+            return "threads" if sum(map(_threads, pids)) > most_processes(self._limits) else ""
+        return "threads" if _threads(self._child) > _MOST_THREADS * self._limits.threads else ""
+
+    def _processes(self) -> list[int]:
+        """Return the candidate's processes."""
+        if not self._sandbox.workshop:
+            return [self._child, *descendants(self._child)]
+        return [pid for pid in descendants(os.getpid()) if pid not in self._helpers]  # what is orphaned is below one of these
 
     def _take_result(self) -> int:
         """Read on; return how much came, 0 at the end of the pipe, -1 where nothing is there yet."""
@@ -256,7 +280,7 @@ def drain(wake: int, on_exit: Ended) -> bool:
         on_exit(pid, status, usage)
 
 
-def end_all(wake: int, on_exit: Ended, keep: Collection[int] = ()) -> None:
+def end_all(wake: int, on_exit: Ended, keep: Collection[int] = (), hollow: Collection[int] = ()) -> None:
     """Kill every descendant of this process and collect it, orphans that came here included.
 
     What forks while it is being killed is found on the next look. Gives up after some seconds on what the kernel cannot end.
@@ -265,11 +289,12 @@ def end_all(wake: int, on_exit: Ended, keep: Collection[int] = ()) -> None:
         wake: From `wake_on_child`.
         on_exit: Told of every child that ended.
         keep: Children that stay, with all that is below them.
+        hollow: Children that stay, with nothing below them.
     """
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while drain(wake, on_exit) and time.monotonic() < deadline:
-        doomed = descendants(os.getpid(), keep)
-        if keep and not doomed:
+        doomed = [pid for pid in descendants(os.getpid(), keep) if pid not in hollow]
+        if (keep or hollow) and not doomed:
             return
         for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that none forks while the others are killed
             for pid in doomed:
@@ -299,9 +324,18 @@ def resident(pids: Collection[int]) -> int:
             if len(pids) == 1:
                 total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
             else:  # walks the page tables: dearer, and only needed where a candidate has processes of its own
-                rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-                total += 1024 * int(rollup.split("\nPss:")[1].split()[0])
+                total += _share(pid)
     return total
+
+
+def _share(pid: int) -> int:
+    """Return the bytes that a process holds, those that it shares with others in part; without these where that is not told."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except PermissionError:  # another user's process, and root in a container may not look into it
+        _, held, shared = map(int, Path(f"/proc/{pid}/statm").read_text().split()[:3])
+        return (held - shared) * resource.getpagesize()
+    return 1024 * int(rollup.split("\nPss:")[1].split()[0])
 
 
 def _resident_elsewhere(pid: int) -> int:

@@ -7,6 +7,7 @@ nothing below it is left.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import os
@@ -65,7 +66,9 @@ def main(descriptor: int) -> None:
     gc.freeze()  # a collection in a child would write to every object, and so copy every page
     _use_large_pages()
     with contextlib.suppress(BrokenPipeError):  # nobody is there any more, which the next lines find out
-        send(control, {"ready": True, "resident_bytes": resident([os.getpid()]), "layers": sandbox.layers})
+        folders = str(sandbox.parent or "")
+        resident_bytes = resident([os.getpid()])
+        send(control, {"ready": True, "resident_bytes": resident_bytes, "layers": sandbox.layers, "folders": folders})
     _serve(control, workload, sandbox)
 
 
@@ -77,7 +80,8 @@ def _make_sandbox(setup: dict[str, Any]) -> Sandbox:
     """Make the sandbox and try it, before anything else: what cannot be held is not begun."""
     sys.path[:] = setup["path"]  # hidden modules are looked for there
     try:
-        sandbox = Sandbox(Level(setup["sandbox"]), setup["hidden"], setup["gpu"])
+        sandbox = Sandbox(Level(setup["sandbox"]), setup["hidden"], setup["gpu"], setup["readable"], setup["workshop"])
+        atexit.register(sandbox.close)  # not run in what is forked from here, which ends by os._exit
         leaks = [] if sandbox.level is Level.OFF else try_out(sandbox)
     except OSError as error:
         raise _SandboxError(str(error)) from error

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
+from nasmith.frames import Frame
 from nasmith.propose.making import Planned, helpers_in
 from nasmith.propose.templates import DEFAULT, Templates
-from nasmith.replies import end_of_block, end_of_edits
+from nasmith.replies import end_of_block, end_of_edits, unix
 from nasmith.seeding import generator
 from nasmith.types import Brief, Candidate, Description, Message, Request
 
@@ -26,10 +27,10 @@ def crossover(
 ) -> list[Planned]:
     """Ask for a whole program after the parents and their metrics. A parent that was drawn twice is shown once."""
     shown = {parent.id: (parent, facts) for parent, facts in zip(parents, brief.facts, strict=True)}
-    blocks = [{"metrics": dict(facts), "program": parent.text.rstrip()} for parent, facts in shown.values()]
+    blocks = [{"metrics": dict(facts), "program": unix(parent.text).rstrip()} for parent, facts in shown.values()]
     user = prompts.render("crossover", description, parents=blocks, target=dict(brief.target))
     request = _request(brief, description, prompts, user, max_tokens)
-    return [Planned(request, "crossover", tuple(shown), helpers=helpers_in(parents), entry=description.entry)]
+    return [_planned(request, "crossover", tuple(shown), description, helpers_in(parents))]
 
 
 def edit(
@@ -47,12 +48,12 @@ def edit(
         "edit",
         description,
         metrics=dict(brief.facts[place]),
-        program=subject.text.rstrip(),
+        program=unix(subject.text).rstrip(),
         others=list(others.values()),
         target=dict(brief.target),
     )
     request = _request(brief, description, prompts, user, max_tokens, stop=end_of_edits)
-    return [Planned(request, "edit", (subject.id,), entry=description.entry, edited=subject.text)]
+    return [_planned(request, "edit", (subject.id,), description, edited=subject.text)]
 
 
 def fix(
@@ -65,10 +66,10 @@ def fix(
     """Ask for a whole program in place of the one parent, which failed: `brief.facts[0]["error"]` says how."""
     if len(parents) != 1 or "error" not in brief.facts[0]:
         raise ValueError("a fix needs one parent, and its error among the facts")
-    error, program = brief.facts[0]["error"], parents[0].text.rstrip()
+    error, program = brief.facts[0]["error"], unix(parents[0].text).rstrip()
     user = prompts.render("fix", description, program=program, error=error, target=dict(brief.target))
     request = _request(brief, description, prompts, user, max_tokens)
-    return [Planned(request, "fix", brief.parents, helpers=helpers_in(parents), entry=description.entry)]
+    return [_planned(request, "fix", brief.parents, description, helpers_in(parents))]
 
 
 def draft(
@@ -80,7 +81,7 @@ def draft(
 ) -> list[Planned]:
     """Ask for a whole program by the task's description alone; its children have no parents."""
     user = prompts.render("draft", description, target=dict(brief.target))
-    return [Planned(_request(brief, description, prompts, user, max_tokens), "draft", (), entry=description.entry)]
+    return [_planned(_request(brief, description, prompts, user, max_tokens), "draft", (), description)]
 
 
 CHAT_OPERATORS: Mapping[str, Callable[..., list[Planned]]] = MappingProxyType(
@@ -92,6 +93,18 @@ CHAT_OPERATORS: Mapping[str, Callable[..., list[Planned]]] = MappingProxyType(
 def transcript(messages: Iterable[Message]) -> str:
     """Return a conversation as one text. The stated lengths (in characters) make it unambiguous, whatever a message holds."""
     return "\n".join(f"[{each.role}: {len(each.content)} characters]\n{each.content}\n" for each in messages)
+
+
+def _planned(
+    request: Request,
+    operator: str,
+    parents: tuple[int, ...],
+    description: Description,
+    helpers: Mapping[str, str] = MappingProxyType({}),
+    edited: str = "",
+) -> Planned:
+    frame = Frame.of_parts(description.fixed)
+    return Planned(request, operator, parents, helpers=helpers, entry=description.entry, edited=edited, frame=frame)
 
 
 def _request(
@@ -110,6 +123,6 @@ def _request(
         temperature=brief.sampling.temperature,
         seed=brief.sampling.seed,
         max_tokens=max_tokens or _MAX_TOKENS,
-        stop=stop or partial(end_of_block, description.entry),
+        stop=stop or partial(end_of_block, "" if description.fixed else description.entry),
         messages=messages,
     )

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from nasmith.replies import apply_edits, check_length, design_in, fenced, program_in
-from nasmith.source import definitions, names
+from nasmith.frames import Frame
+from nasmith.replies import NoEditsError, apply_edits, check_length, design_in, fenced, program_in, unix
+from nasmith.source import complete, definitions, names
 from nasmith.space import Design, Space
 from nasmith.types import Candidate, Completion, Description, Example, Message, Request
 
@@ -27,11 +28,12 @@ class Planned:
         head: Program text before the reply.
         tail: Program text after it.
         helpers: Source of functions and classes of the parents, by name; a child that uses one and does not
-            define it gets it.
-        entry: The name that a program defines.
+            define it gets it, unless only marked parts of it may change.
+        entry: The name that a program defines; empty where it need not define any.
         edited: The program that the reply's edits are made in; empty where a whole one is asked for.
         space: Of the design that is asked for; None for programs.
         known: Designs that the model was shown; a reply may speak of them.
+        frame: What may not change in a program; None where all of it may.
     """
 
     request: Request
@@ -44,6 +46,7 @@ class Planned:
     edited: str = ""
     space: Space | None = None
     known: tuple[Design, ...] = ()
+    frame: Frame | None = None
 
     @property
     def chat(self) -> bool:
@@ -71,7 +74,7 @@ def children(planned: Planned, completions: Sequence[Completion]) -> list[Child]
         text = flaw = ""
         try:
             text = _text(planned, completion)
-            if planned.helpers:
+            if planned.helpers and planned.frame is None:
                 text = _with_helpers(text, planned.helpers)
         except ValueError as error:
             flaw = str(error)
@@ -93,13 +96,41 @@ def example(prompt: str, text: str, description: Description, messages: Sequence
     Raises:
         ValueError: The prompt does not end with a beginning of the program.
     """
+    text = unix(text)
     if messages:
         return Example(prompt, fenced(text, "python") + "\n", tuple(messages))
-    head = prompt[prompt.rfind(description.first_line) :]
+    begun = _begun(prompt, text, description.first_line)
+    return Example(prompt, text[begun:].rstrip() + "\n")
+
+
+def _begun(prompt: str, text: str, first_line: str) -> int:
+    """Return how much of a program has been written where a prompt ends; ValueError where that is not known.
+
+    A prompt ends with the beginning of the program, or with its first line, which helpers may stand above, or before all of it.
+    """
+    shared = _overlap(prompt, text)
+    if any(map(str.isalnum, text[:shared])):  # not the quotes alone that end a header and begin a program
+        return shared
+    if not first_line and prompt.endswith("\n"):
+        return 0
+    head = prompt[prompt.rfind(first_line) :]
     begin = text.find(head)
-    if description.first_line not in prompt or begin < 0:
+    if not first_line or first_line not in prompt or begin < 0:
         raise ValueError("the prompt does not end with a beginning of the program")
-    return Example(prompt, text[begin + len(head) :].rstrip() + "\n")
+    return begin + len(head)
+
+
+def _overlap(one: str, other: str) -> int:
+    """Return the length of the longest text that ends `one` and begins `other` (Knuth, Morris, Pratt 1977: in linear time)."""
+    text = f"{other}\0{one[-len(other) :]}" if other else ""
+    lengths = [0] * len(text)
+    length = 0
+    for place in range(1, len(text)):
+        while length and text[place] != text[length]:
+            length = lengths[length - 1]
+        length += text[place] == text[length]
+        lengths[place] = length
+    return lengths[-1] if lengths else 0
 
 
 def helpers_in(parents: Sequence[Candidate]) -> Mapping[str, str]:
@@ -123,7 +154,10 @@ def _text(planned: Planned, completion: Completion) -> str:
     reply = _cut(planned, completion.text)
     if not reply.strip():
         raise ValueError("the reply was empty")
-    return _tidy(planned.head + reply + planned.tail)
+    text = planned.head + reply + planned.tail
+    if planned.frame is not None:
+        return planned.frame.restored(text)
+    return _tidy(text if planned.entry or planned.tail else complete(text))
 
 
 def _answered(planned: Planned, completion: Completion) -> str:
@@ -131,7 +165,7 @@ def _answered(planned: Planned, completion: Completion) -> str:
         if planned.space is not None:
             reply = completion.text if planned.chat else _cut(planned, completion.text)
             return planned.space.write(design_in(reply, planned.space, planned.known))
-        return _edited(planned, completion.text) if planned.edited else program_in(completion.text, planned.entry)
+        return _edited(planned, completion.text) if planned.edited else _whole(planned, completion.text)
     except ValueError as error:
         if completion.finish == "length":
             raise ValueError(f"the reply was cut at its limit of tokens: {error}") from error
@@ -139,14 +173,23 @@ def _answered(planned: Planned, completion: Completion) -> str:
 
 
 def _edited(planned: Planned, reply: str) -> str:
-    """Return the edited program. A model that writes a whole one instead has answered too."""
+    """Return the edited program. A model that writes a whole one instead has answered too.
+
+    Where only a part may change, any text could be that part: so edits that cannot be made are not taken for one.
+    """
     try:
-        return apply_edits(planned.edited, reply)
+        return apply_edits(planned.edited, reply, planned.frame)
     except ValueError as error:
+        if planned.frame is not None and not isinstance(error, NoEditsError):
+            raise
         try:
-            return program_in(reply, planned.entry)
+            return _whole(planned, reply)
         except ValueError:
             raise error from None
+
+
+def _whole(planned: Planned, reply: str) -> str:
+    return program_in(reply, planned.entry, planned.frame)
 
 
 def _cut(planned: Planned, reply: str) -> str:
@@ -155,7 +198,7 @@ def _cut(planned: Planned, reply: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    return "\n".join(line.rstrip() for line in text.strip("\n").splitlines()).rstrip() + "\n"
+    return "\n".join(line.rstrip() for line in unix(text).strip("\n").split("\n")).rstrip() + "\n"
 
 
 def _with_helpers(text: str, helpers: Mapping[str, str]) -> str:

@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nasmith.errors import ConfigError
-from nasmith.replies import fenced
+from nasmith.frames import Frame
+from nasmith.replies import fenced, unix
 from nasmith.types import Description
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT", "VARIABLES", "Templates"]
 
-_SHARED = ("title", "statement", "entry", "first_line", "preamble")
+_SHARED = ("title", "statement", "entry", "first_line", "preamble", "outline", "marks")
 _SPACE = ("count", "positions", "groups", "words")
 VARIABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -45,7 +46,10 @@ VARIABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 "example" and "target" make the prompt of a base model: a parent, and what stands before the program that is asked for. The
 others make the messages to a chat model. `metrics` and `target` map names to strings, `parents` is a list of {metrics,
-program}, `others` a list of metrics. The rest are strings; those of the task's description come last.
+program}, `others` a list of metrics. The rest are strings; those of the task's description come last. `entry` and `first_line`
+are empty where a program need not define any name. Where only marked parts of a program may change, `marks` is the list of the
+lines that mark them, a begin and an end by turns, and `outline` is the program with `...` in place of these parts; both are
+empty where all of it may change.
 
 Those that begin with "design" are for spaces. `conversation` is "rebuilt", "running" or "restarted"; `count` is the number of
 positions, `positions` a list of their names, `groups` a list of {positions, choices} with the choices {word, about} of
@@ -83,7 +87,7 @@ class Templates:
             ConfigError: The folder or a file cannot be used; the message names the file and the line.
         """
         facts = dict.fromkeys(metrics, "0.5")
-        program = f"{description.first_line}\n    ...\n"
+        program = _shared(description)["outline"] or f"{description.first_line}\n    ...\n"
         samples: dict[str, Any] = {
             "metrics": facts,
             "target": facts,
@@ -122,7 +126,7 @@ class Templates:
         """
         from jinja2 import TemplateError
 
-        shared = {key: getattr(description, key) for key in _SHARED}
+        shared = _shared(description)
         template = self._template(name)
         try:
             return template.render(shared | values)
@@ -194,6 +198,13 @@ class Templates:
 
 DEFAULT = Templates()
 """nasmith's own."""
+
+
+def _shared(description: Description) -> dict[str, Any]:
+    """Return what every prompt may say of a task."""
+    frame = Frame.of_parts(tuple(map(unix, description.fixed)))
+    form = {"outline": frame.outline if frame else "", "marks": frame.marks if frame else ()}
+    return form | {key: getattr(description, key) for key in _SHARED if key not in form}
 
 
 def _problem(path: str | None, line: int | None, reason: str, name: str) -> str:

@@ -7,12 +7,13 @@ a reason why it is none. Fences that were forgotten and prose around the code ar
 from __future__ import annotations
 
 from nasmith.replies.designs import design_in, designs_in
-from nasmith.replies.edits import apply_edits, end_of_edits
-from nasmith.replies.fences import LONGEST, check_length, fenced, thinking
+from nasmith.replies.edits import NoEditsError, apply_edits, end_of_edits
+from nasmith.replies.fences import LONGEST, check_length, fenced, thinking, unix
 from nasmith.replies.programs import end_of_block, program_in
 
 __all__ = [
     "LONGEST",
+    "NoEditsError",
     "apply_edits",
     "check_length",
     "design_in",
@@ -22,4 +23,5 @@ __all__ = [
     "fenced",
     "program_in",
     "thinking",
+    "unix",
 ]

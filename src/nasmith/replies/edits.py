@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from nasmith.frames import Frame
 from nasmith.replies.fences import Fence, answer_in, check_length, fence_in, thinking, unix
 from nasmith.source import parsed
 
-__all__ = ["apply_edits", "end_of_edits"]
+__all__ = ["NoEditsError", "apply_edits", "end_of_edits"]
 
 _MOST_EDITS = 100
 _SEARCH = re.compile(r"<{5,9}[ \t]*SEARCH\b.*", re.IGNORECASE)
@@ -17,15 +18,21 @@ _DIVIDER = re.compile(r"={5,9}")
 _REPLACE = re.compile(r">{5,9}[ \t]*(?:REPLACE\b.*)?", re.IGNORECASE)
 
 
-def apply_edits(text: str, reply: str) -> str:
+class NoEditsError(ValueError):
+    """A reply asks for no edit at all."""
+
+
+def apply_edits(text: str, reply: str, frame: Frame | None = None) -> str:
     """Return a program with the edits of a reply made in it: SEARCH/REPLACE blocks, or the hunks of a unified diff.
 
     Edits are made one after the other. Each replaces whole lines that must occur exactly once; where they do not occur as they
-    are written, blanks at the ends of lines and a common indentation do not count.
+    are written, blanks at the ends of lines and a common indentation do not count. Lines that may not change can stand in an
+    edit, if they come out of it as they were.
 
     Args:
         text: The program.
         reply: Any text.
+        frame: What may not change in the program; None where all of it may.
 
     Raises:
         ValueError: There is no edit, one cannot be made, or nothing changes; the message is a reason for people.
@@ -33,7 +40,7 @@ def apply_edits(text: str, reply: str) -> str:
     lines = unix(answer_in(reply)).split("\n")
     edits = _marked_edits(lines) or _hunks(lines)
     if not edits:
-        raise ValueError("the reply holds no SEARCH/REPLACE block")
+        raise NoEditsError("the reply holds no SEARCH/REPLACE block")
     if len(edits) > _MOST_EDITS:
         raise ValueError(f"the reply has {len(edits):,} edits, more than {_MOST_EDITS}")
     text = unix(text)
@@ -41,6 +48,8 @@ def apply_edits(text: str, reply: str) -> str:
     for number, edit in enumerate(edits, start=1):
         start, stop, shift = _place(program, edit.search, number)
         program[start:stop] = [_shifted(line, shift) for line in edit.replace]
+        if frame is not None:
+            _check(frame, program, number)
     edited = "\n".join(program)
     if edited == text:
         raise ValueError("the edits change nothing")
@@ -49,7 +58,7 @@ def apply_edits(text: str, reply: str) -> str:
         parsed(edited)
     except ValueError as error:
         raise ValueError(f"with the edits the program does not parse: {error}") from error
-    return edited
+    return edited if frame is None else frame.restored(edited)
 
 
 def end_of_edits(reply: str) -> int | None:
@@ -132,6 +141,14 @@ def _hunks(lines: Sequence[str]) -> list[_Edit]:
             hunk.search.pop()
             hunk.replace.pop()
     return [hunk for hunk in hunks if hunk.search or hunk.replace]
+
+
+def _check(frame: Frame, program: Sequence[str], number: int) -> None:
+    """Refuse an edit that touched what may not change."""
+    try:
+        frame.check("\n".join(program))
+    except ValueError as error:
+        raise ValueError(f"edit {number} touches what may not change: {error}") from error
 
 
 def _place(program: Sequence[str], search: Sequence[str], number: int) -> tuple[int, int, int]:

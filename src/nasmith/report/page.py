@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from nasmith import analysis
+from nasmith.against_seed import AgainstSeed, against_seeds
 from nasmith.analysis import FLAG_RULE, Records, Scored, Verified
 from nasmith.export import write_for_user
 from nasmith.population import top
 from nasmith.protocols import Task, space_of
+from nasmith.report.against import basis, findings, trade_off_rows
 from nasmith.report.code import side_by_side, stylesheet
 from nasmith.report.design_rows import design_rows
 from nasmith.report.plots import draw_all, styled
 from nasmith.report.svg import inline_svg
-from nasmith.report.wording import containment, dollars, duration, metrics, number, plural, with_spread, words
+from nasmith.report.wording import containment, dollars, duration, metrics, number, plural, shows_fitness, with_spread, words
 from nasmith.space import Space
 from nasmith.types import Candidate, Objective, Status
 
@@ -71,11 +73,13 @@ def render(records: Records, task: Task, drawings: Sequence[Any] = (), svgs: dic
         title=task.describe().title,
         verdict=_verdict(scored, winners, task),
         designs=space is not None,
-        tiles=_tiles(records, scored, winners),
+        tiles=_tiles(records, scored, task.objectives),
         drawings=drawings,
         svgs={name: Markup(svg) for name, svg in (svgs or {}).items()},
         winners=table if winners else None,
-        flag_rule=FLAG_RULE,
+        scored_on=_scored_on(winners, task.objectives),
+        against=[_against(item, task.objectives, shown) for item in (against_seeds(records, task) if space is None else ())],
+        flag_rule=FLAG_RULE if analysis.split_objective(task.objectives)[0] is not None else "",
         reasons=_reasons(records),
         codes=codes,
         facts=_facts(records),
@@ -105,16 +109,20 @@ def _verdict(scored: Sequence[Scored], winners: Sequence[Verified], task: Task) 
         headings, rows = design_rows([best], task, space)
         values = ", ".join(f"{name} {cell}" for name, cell in zip(headings, rows[0], strict=True))
         return f"Best design by what the search saw: #{best.candidate.id}, {values}."
-    _, twin = analysis.split_objective(objectives)
-    test = f"{words(twin)} {with_spread(best.metrics[twin], best.spreads[twin])}" if twin in best.metrics else ""
-    facts = ", ".join(filter(None, [metrics(best.metrics, objectives), test]))
+    tests = [
+        f"{words(twin)} {with_spread(best.metrics[twin], best.spreads[twin])}"
+        for twin in (analysis.split_objective([objective])[1] for objective in objectives)
+        if twin in best.metrics
+    ]
+    facts = ", ".join([metrics(best.metrics, objectives), *tests])
     seeds = [item for item in winners if not _child(item) and item.evaluations]
     beaten = sum(best.fitness > item.fitness for item in seeds)
-    against = f" It is fitter than {beaten} of the {plural(len(seeds), 'seed')}." if seeds else ""
+    better = "fitter" if shows_fitness(objectives) else "better"
+    against = f" It is {better} than {beaten} of the {plural(len(seeds), 'seed')}." if seeds else ""
     return f"Best verified model: #{best.candidate.id}, {facts}, over {plural(len(best.evaluations), 'new seed')}.{against}"
 
 
-def _tiles(records: Records, scored: Sequence[Scored], winners: Sequence[Verified]) -> list[tuple[str, str]]:
+def _tiles(records: Records, scored: Sequence[Scored], objectives: Sequence[Objective]) -> list[tuple[str, str]]:
     statuses = analysis.count_by_status(records)
     total = sum(statuses.values())
     tokens = analysis.totals(records.completions.values(), records.calls)
@@ -123,13 +131,21 @@ def _tiles(records: Records, scored: Sequence[Scored], winners: Sequence[Verifie
     if total:
         tiles.append((f"{statuses.get(Status.OK, 0) / total:.0%}", "new and trained"))
     if leader is not None:
-        tiles.append((number(leader.fitness), f"best fitness (#{leader.candidate.id})"))
+        tiles.append((_merit(leader, objectives), f"best {_merit_name(objectives)} (#{leader.candidate.id})"))
     seed = analysis.best_seed(scored)
     if seed is not None:
-        tiles.append((number(seed.fitness), f"best seed ({seed.candidate.label})"))
+        tiles.append((_merit(seed, objectives), f"best seed ({seed.candidate.label})"))
     tiles.append((f"{tokens.tokens_out:,}", "tokens written"))
     tiles.append((_took(records), "from start to end"))
     return tiles
+
+
+def _merit_name(objectives: Sequence[Objective]) -> str:
+    return "fitness" if shows_fitness(objectives) else words(objectives[0].name)
+
+
+def _merit(item: Scored, objectives: Sequence[Objective]) -> str:
+    return number(item.fitness if shows_fitness(objectives) else item.metrics[objectives[0].name])
 
 
 def _took(records: Records) -> str:
@@ -142,20 +158,18 @@ def _took(records: Records) -> str:
 
 
 def _winners(winners: Sequence[Verified], objectives: Sequence[Objective], shown: set[int]) -> dict[str, Any]:
-    objective, twin = analysis.split_objective(objectives)
-    others = [item for item in objectives if objective is None or item.name != objective.name]
-    headings = [("model", False), *((words(item.name), True) for item in others)]
-    if objective is not None:
-        headings += [(f"search {words(objective.name)}", True), (words(objective.name), True), (words(twin), True)]
-    headings.append(("fitness", True))
+    """Return the verified models as headings and rows: what data measured with its spread, and what the search saw of it."""
+    headings = [("model", False)]
+    for objective in objectives:
+        twin = analysis.split_objective([objective])[1]
+        if twin:
+            headings += [(f"search {words(objective.name)}", True), (words(objective.name), True), (words(twin), True)]
+        else:
+            headings.append((words(objective.name), True))
+    if shows_fitness(objectives):
+        headings.append(("fitness", True))
     rows = []
     for item in winners:
-        cells = [number(item.metrics[o.name]) if o.name in item.metrics else "" for o in others]
-        if objective is not None:
-            cells.append(number(item.search.metrics[objective.name]) if item.search else "")
-            for name in (objective.name, twin):
-                cells.append(with_spread(item.metrics[name], item.spreads[name]) if name in item.metrics else "")
-        cells.append(number(item.fitness) if item.evaluations else "")
         identity = f"#{item.candidate.id}" + (f" {item.candidate.label}" if item.candidate.label else "")
         rows.append(
             {
@@ -164,10 +178,55 @@ def _winners(winners: Sequence[Verified], objectives: Sequence[Objective], shown
                 "seed": not _child(item),
                 "flagged": item.flagged,
                 "failed": f"{len(item.failures)} failed: {item.failures[0].status.value}" if item.failures else "",
-                "cells": cells,
+                "cells": _winner_cells(item, objectives),
             }
         )
     return {"headings": headings, "rows": rows}
+
+
+def _winner_cells(item: Verified, objectives: Sequence[Objective]) -> list[str]:
+    cells = []
+    for objective in objectives:
+        twin = analysis.split_objective([objective])[1]
+        if twin:
+            known = item.search.metrics if item.search is not None else {}
+            cells.append(number(known[objective.name]) if objective.name in known else "")
+        for name in filter(None, (objective.name, twin)):
+            varies = item.spreads.get(name, 0.0) > 0 or bool(twin)
+            told = with_spread(item.metrics[name], item.spreads[name]) if varies and name in item.metrics else ""
+            cells.append(told or (number(item.metrics[name]) if name in item.metrics else ""))
+    if shows_fitness(objectives):
+        cells.append(number(item.fitness) if item.evaluations else "")
+    return cells
+
+
+def _scored_on(winners: Sequence[Verified], objectives: Sequence[Objective]) -> str:
+    """Say what the verified models were measured on."""
+    twins = {analysis.split_objective([objective])[1] for objective in objectives} - {""}
+    order = "fitness on validation data" if twins else ("fitness" if shows_fitness(objectives) else words(objectives[0].name))
+    tested = any(twin in item.metrics for item in winners for twin in twins)
+    said = (
+        "Trained again with new seeds and scored on the test set, which the search never saw."
+        if tested
+        else ("Evaluated again with new seeds. The task has no test data that the search has not seen.")
+    )
+    return f"{said} Ordered by {order}. Behind ±: standard deviation over the trainings."
+
+
+def _against(item: AgainstSeed, objectives: Sequence[Objective], shown: set[int]) -> dict[str, Any]:
+    headings, rows = trade_off_rows(item, objectives)
+    numbers = [item.seed.id, *(child.id for child in item.trade_off)]
+    return {
+        "seed": f"#{item.seed.id} {item.seed.candidate.label}".strip(),
+        "cost": words(item.cost.name) if item.cost is not None else "",
+        "basis": basis(item),
+        "findings": findings(item),
+        "headings": headings,
+        "rows": [
+            {"seed": place == 0, "anchor": f"candidate-{number}" if number in shown else "", "name": row[0], "cells": row[1:]}
+            for place, (number, row) in enumerate(zip(numbers, rows, strict=True))
+        ],
+    }
 
 
 def _designs(winners: Sequence[Verified], task: Task, space: Space) -> dict[str, Any]:

@@ -21,9 +21,13 @@ __all__ = [
     "metrics",
     "number",
     "plural",
+    "shows_fitness",
     "with_spread",
     "words",
 ]
+
+
+_COUNTS = ("params", "flops")
 
 
 def containment(config: Mapping[str, Any]) -> str:
@@ -75,9 +79,13 @@ def metrics(values: Mapping[str, float], objectives: Sequence[Objective]) -> str
     for objective in objectives:
         if objective.name in values:
             text = number(values[objective.name])
-            whole = float(values[objective.name]).is_integer() and abs(values[objective.name]) > 1
-            parts.append(f"{text} {words(objective.name)}" if whole else f"{words(objective.name)} {text}")
+            parts.append(f"{text} {words(objective.name)}" if objective.name in _COUNTS else f"{words(objective.name)} {text}")
     return ", ".join(parts)
+
+
+def shows_fitness(objectives: Sequence[Objective]) -> bool:
+    """Whether the fitness says more than the objectives do: where one alone counts, it is that number again."""
+    return len(objectives) != 1
 
 
 def dollars(value: float) -> str:

@@ -10,7 +10,7 @@ from nasmith.errors import ConfigError
 from nasmith.population import Scored
 from nasmith.seeding import derive
 from nasmith.strategies.metrics_prompt import MetricsPrompt
-from nasmith.types import Brief, Sampling
+from nasmith.types import Brief, Objective, Sampling
 
 __all__ = ["Briefing"]
 
@@ -41,6 +41,10 @@ class Briefing:
         self._own_temperatures = temperatures
         self._own_operators = None if operators is None else weights_of(operators)
         self._prompt = MetricsPrompt(size, error)
+
+    def enter(self, objectives: Sequence[Objective]) -> None:
+        """Take the task's objectives: prompts speak of them."""
+        self._prompt = self._prompt.about(objectives)
 
     def begin(self, seed: int, temperatures: Sequence[float], operators: Mapping[str, float]) -> None:
         """Take the run's seed, and the language model's preferences where the user has none."""

@@ -8,6 +8,8 @@ Where it deviates, and why:
   are weighted; a model too small for the paper's form brings a second one, `infill`. `operators={"crossover": 1}` is the paper.
 - Temperatures default to what the language model recommends: the paper's {0.2, 0.6, 0.8, 1.0} for large models.
 - When no child is left that may become a parent, the former parents stay. The paper does not say what happens then.
+- Other objectives than the paper's two have a fitness, too, and prompts speak of them; `selection="pareto"` chooses parents by
+  rank. What breaks a bound of the task's has no fitness, and is dropped like what is above the error threshold.
 - A prompt shows the accuracy and target to a tenth of a percent, and a target size of at least 100.
 """
 
@@ -18,10 +20,11 @@ from typing import Literal
 
 from nasmith.bandit import weights_of
 from nasmith.errors import ConfigError
-from nasmith.population import Scored, top
+from nasmith.population import Scored, ranked, top
 from nasmith.seeding import derive, generator
+from nasmith.space import Space
 from nasmith.strategies.metrics_prompt import MetricsPrompt
-from nasmith.types import Brief, Candidate, Evaluation, Sampling, Status, Tune
+from nasmith.types import Brief, Candidate, Evaluation, Objective, Sampling, Status, Tune
 
 __all__ = ["EvoPrompting"]
 
@@ -35,7 +38,7 @@ class EvoPrompting:
         samples: Programs sampled from a prompt (n).
         parents: Programs shown in a prompt (k), drawn uniformly with replacement.
         survivors: Parents of the next round (p).
-        error_threshold: Children with at least this validation error are dropped (alpha).
+        error_threshold: Children with at least this validation error are dropped (alpha); a task without one drops none.
         temperatures: One is drawn for each prompt; None for what suits the language model.
         operators: A name, a list of names, or relative weights by name: one is drawn for each prompt. None for what suits the
             language model.
@@ -43,6 +46,8 @@ class EvoPrompting:
         tune_on: "rest" tunes on a round's scored children that were not chosen as parents (the paper's algorithm), "all" on all
             of them (the caption of one of its figures).
         random_parents: Choose survivors at random among the scored. True is a control of the paper.
+        selection: What makes survivors: the task's "fitness", or "pareto", the rank among fronts of the objectives and within a
+            front the distance to others (NSGA-II; Deb, Pratap, Agarwal, Meyarivan 2002, doi:10.1109/4235.996017).
         size: Metric that counts parameters.
         error: Metric that holds the validation error.
     """
@@ -60,6 +65,7 @@ class EvoPrompting:
         tuning: bool = True,
         tune_on: Literal["rest", "all"] = "rest",
         random_parents: bool = False,
+        selection: Literal["fitness", "pareto"] = "fitness",
         size: str = "params",
         error: str = "val_error",
     ) -> None:
@@ -72,13 +78,16 @@ class EvoPrompting:
             raise ConfigError(f"evoprompting: error_threshold is a share and must lie in (0, 1], got {error_threshold}.")
         if tune_on not in ("rest", "all"):
             raise ConfigError(f"evoprompting: tune_on must be 'rest' or 'all', got {tune_on!r}.")
+        if selection not in ("fitness", "pareto"):
+            raise ConfigError(f"evoprompting: selection must be 'fitness' or 'pareto', got {selection!r}.")
         _check_sampling(temperatures, operators)
         self.rounds, self.prompts, self.samples = rounds, prompts, samples
         self.parents, self.survivors, self.error_threshold = parents, survivors, error_threshold
         self.temperatures, self.operators = temperatures, operators
         self.tuning, self.tune_on, self.random_parents = tuning, tune_on, random_parents
-        self.size, self.error = size, error
+        self.selection, self.size, self.error = selection, size, error
         self._prompt = MetricsPrompt(size, error)
+        self._objectives: Sequence[Objective] = (Objective(size, "minimize", log=True), Objective(error, "minimize"))
         self._seed = 0
         self._round = 0
         self._asked = 0  # briefs of this round
@@ -92,6 +101,11 @@ class EvoPrompting:
     def planned(self) -> int:
         """Children that a whole search makes."""
         return self.rounds * self.prompts * self.samples
+
+    def enter(self, space: Space | None, objectives: Sequence[Objective]) -> None:
+        """Take the task's objectives; there is no space."""
+        self._objectives = objectives
+        self._prompt = self._prompt.about(objectives)
 
     def begin(self, seed: int, temperatures: Sequence[float], operators: Mapping[str, float]) -> None:
         """Take the run's seed, and the language model's preferences where the user has none."""
@@ -112,8 +126,8 @@ class EvoPrompting:
         return self._brief(self._asked - 1)
 
     def accepts(self, metrics: Mapping[str, float]) -> bool:
-        """Whether the error is below the threshold."""
-        return metrics[self.error] < self.error_threshold
+        """Whether the error is below the threshold; a task without one accepts all."""
+        return self.error not in metrics or metrics[self.error] < self.error_threshold
 
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> None:
         """Learn how a seed (before the first ask) or a child did."""
@@ -142,7 +156,7 @@ class EvoPrompting:
         children = [
             Scored(candidate.id, evaluation.metrics)
             for candidate, evaluation in sorted(self._told, key=lambda pair: pair[0].id)
-            if evaluation.status is Status.OK and self.accepts(evaluation.metrics)
+            if evaluation.status is Status.OK and "fitness" in evaluation.metrics and self.accepts(evaluation.metrics)
         ]
         self._scored += children
         self._told, self._asked = [], 0
@@ -154,6 +168,8 @@ class EvoPrompting:
         if eligible and self.random_parents:
             draw = generator(self._seed, "parents", self._round)
             self._pool = draw.sample(eligible, min(self.survivors, len(eligible)))
+        elif eligible and self.selection == "pareto":
+            self._pool = ranked(eligible, self._objectives)[: self.survivors]
         elif eligible:
             self._pool = top(eligible, self.survivors)
         chosen = {parent.id for parent in self._pool} if self.tune_on == "rest" else set()

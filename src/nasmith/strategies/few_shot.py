@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from nasmith.space import Space
 from nasmith.strategies.evoprompting import EvoPrompting
-from nasmith.types import Brief, Candidate, Evaluation, Tune
+from nasmith.types import Brief, Candidate, Evaluation, Objective, Tune
 
 __all__ = ["FewShot"]
 
@@ -25,6 +26,7 @@ class FewShot:
         operators: As in EvoPrompting.
         size: Metric that counts parameters.
         error: Metric that holds the validation error.
+        error_threshold: As in EvoPrompting.
     """
 
     def __init__(
@@ -36,19 +38,25 @@ class FewShot:
         operators: str | Sequence[str] | Mapping[str, float] | None = None,
         size: str = "params",
         error: str = "val_error",
+        error_threshold: float = 0.5,
     ) -> None:
         self.prompts, self.samples, self.parents = prompts, samples, parents
         self.temperatures, self.operators, self.size, self.error = temperatures, operators, size, error
+        self.error_threshold = error_threshold
         # One round of EvoPrompting never comes to select or tune: that is few-shot prompting.
         self._round = EvoPrompting(
             rounds=1, prompts=prompts, samples=samples, parents=parents, temperatures=temperatures, operators=operators,
-            tuning=False, size=size, error=error,
+            tuning=False, size=size, error=error, error_threshold=error_threshold,
         )  # fmt: skip
 
     @property
     def planned(self) -> int:
         """Children that a whole search makes."""
         return self.prompts * self.samples
+
+    def enter(self, space: Space | None, objectives: Sequence[Objective]) -> None:
+        """Take the task's objectives; there is no space."""
+        self._round.enter(space, objectives)
 
     def begin(self, seed: int, temperatures: Sequence[float], operators: Mapping[str, float]) -> None:
         """Take the run's seed and what suits the language model."""
@@ -59,7 +67,7 @@ class FewShot:
         return self._round.ask()
 
     def accepts(self, metrics: Mapping[str, float]) -> bool:
-        """Whether the error is below EvoPrompting's threshold."""
+        """Whether the error is below the threshold; a task without one accepts all."""
         return self._round.accepts(metrics)
 
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> None:

@@ -9,6 +9,7 @@ Where it deviates, and why: a neighbour equal to an earlier design is not evalua
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ class LocalSearch:
     """Climb from a random design to better neighbours; begin anew where there are none.
 
     Neighbours differ at one position, and are evaluated in random order. On programs, which have no neighbours, every prompt
-    shows the best program so far alone, until a child beats it.
+    shows the best program so far alone, until a child beats it: at first the best seed, or where all break a bound the first.
 
     Args:
         evaluations: Children of the whole search.
@@ -65,6 +66,7 @@ class LocalSearch:
         self._climb: _Climb | None = None
         self._space: Space | None = None
         self._best: Scored | None = None  # of the programs
+        self._height = -math.inf  # its fitness
 
     @property
     def planned(self) -> int:
@@ -72,8 +74,9 @@ class LocalSearch:
         return children_planned(self.evaluations, self._space)
 
     def enter(self, space: Space | None, objectives: Sequence[Objective]) -> None:
-        """Take the space; None for programs."""
+        """Take the space, None for programs, and the task's objectives, which prompts speak of."""
         self._space = space
+        self._briefing.enter(objectives)
 
     def begin(self, seed: int, temperatures: Sequence[float], operators: Mapping[str, float]) -> None:
         """Take the run's seed, and what suits the language model."""
@@ -112,8 +115,9 @@ class LocalSearch:
             )
             return
         for each in told:
-            if each.fitness is not None and (self._best is None or each.fitness > self._best.fitness):
-                self._best = Scored(each.candidate.id, each.evaluation.metrics)
+            fitness = -math.inf if each.fitness is None and each.is_working_seed else each.fitness
+            if fitness is not None and (self._best is None or fitness > self._height):
+                self._best, self._height = Scored(each.candidate.id, each.evaluation.metrics), fitness
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class RandomSearch:
     """Draw designs uniformly, none equal to an earlier one; on programs, children of parents drawn from all so far.
 
     In a space the search ends early where no unseen design is left. On programs each prompt shows parents that are drawn
-    uniformly, with replacement, from the seeds and all children that have a fitness.
+    uniformly, with replacement, from the seeds that run and all children that have a fitness.
 
     Args:
         evaluations: Children of the whole search.
@@ -62,8 +62,9 @@ class RandomSearch:
         return children_planned(self.evaluations, self._space)
 
     def enter(self, space: Space | None, objectives: Sequence[Objective]) -> None:
-        """Take the space; None for programs."""
+        """Take the space, None for programs, and the task's objectives, which prompts speak of."""
         self._space = space
+        self._briefing.enter(objectives)
         if space is not None:
             self._unseen = Unseen(space)
 
@@ -99,5 +100,5 @@ class RandomSearch:
         for each in told:
             if self._space is not None and each.kept is None:  # a seed
                 self._unseen.take(self._space.read(each.candidate.text))
-            elif self._space is None and each.fitness is not None:
+            elif self._space is None and (each.fitness is not None or each.is_working_seed):
                 self._programs.append(Scored(each.candidate.id, each.evaluation.metrics))

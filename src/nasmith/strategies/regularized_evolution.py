@@ -9,11 +9,15 @@ Where it deviates, and why:
   of the population, as in the paper.
 - A design equal to an earlier one would cost nothing and tell nothing, so that it is drawn again: up to 20 mutations of the
   parent, then of the last mutation, and so on, five times; then an unseen design is drawn at random. The paper trains again.
-- What fails has no fitness and joins no population. It counts among the first ones, which are drawn at random.
+- What fails has no fitness and joins no population. It counts among the first ones, which are drawn at random. A seed program
+  that runs but breaks a bound joins it below all others: there may be nothing else to begin with.
+- A tournament is won by the fitness, whatever the objectives: a rank among fronts is no property of a member alone, and would
+  change with every death.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -89,8 +93,9 @@ class RegularizedEvolution:
         return children_planned(self.evaluations, self._space)
 
     def enter(self, space: Space | None, objectives: Sequence[Objective]) -> None:
-        """Take the space; None for programs."""
+        """Take the space, None for programs, and the task's objectives, which prompts speak of."""
         self._space = space
+        self._briefing.enter(objectives)
         if space is not None:
             self._unseen = Unseen(space)
 
@@ -154,8 +159,11 @@ class RegularizedEvolution:
                 if self._space is not None:
                     design = self._space.read(each.candidate.text)
                     self._unseen.take(design)
-            if each.fitness is None:
+            fitness = each.fitness
+            if fitness is None and self._space is None and each.is_working_seed:
+                fitness = -math.inf
+            if fitness is None:
                 continue
-            self._members.append(_Member(Scored(each.candidate.id, each.evaluation.metrics), each.fitness, design))
+            self._members.append(_Member(Scored(each.candidate.id, each.evaluation.metrics), fitness, design))
             if len(self._members) > self._most:
                 self._members.pop(0)

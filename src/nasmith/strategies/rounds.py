@@ -34,6 +34,11 @@ class Told(Generic[T]):
         """Higher is better; None where the candidate failed, so that it can be no parent."""
         return self.evaluation.metrics.get("fitness") if self.evaluation.status is Status.OK else None
 
+    @property
+    def is_working_seed(self) -> bool:
+        """Whether it is a seed that ran: something to begin with, even where it breaks a bound and has no fitness."""
+        return self.candidate.step < 0 and self.evaluation.status is Status.OK
+
 
 class Rounds(Generic[T]):
     """Asks for the candidates of a round, waits until all are told, and hands them over in the order in which they were asked.

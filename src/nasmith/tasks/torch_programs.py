@@ -6,9 +6,10 @@ All that can go wrong in such a text becomes a `ValueError` with the reason and,
 
 from __future__ import annotations
 
+import inspect
 import math
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -67,10 +68,28 @@ def build(text: str, preamble: str = "") -> nn.Module:
         make = namespace.get("Model")
         if not callable(make):
             raise _RejectedError("defines no Model")
+        _check_arguments(make)
         model = make()
     if not isinstance(model, nn.Module):
         raise _RejectedError(f"Model() returns a value of type {type(model).__name__}, not an nn.Module")
     return model
+
+
+def _check_arguments(make: Callable[..., object]) -> None:
+    """Raise where `Model` cannot be called without arguments, and say what to do."""
+    try:
+        parameters = inspect.signature(make).parameters.values()
+    except (TypeError, ValueError):  # it does not say what it takes
+        return
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in kinds]
+    if needed:
+        names, plural = ", ".join(map(repr, needed)), len(needed) > 1
+        given = ", ".join(f"{name}=…" for name in needed)
+        raise _RejectedError(
+            f"Model() needs the argument{'s' * plural} {names}: give {'them defaults' if plural else 'it a default'}, or "
+            f"define `def Model(): return Net({given})` below a class Net"
+        )
 
 
 def materialize(model: nn.Module, example: torch.Tensor) -> None:
@@ -96,7 +115,7 @@ def screen(text: str, rules: Rules) -> dict[str, float]:
     It is built and run on the meta device, where nothing is allocated or computed, once in training and once in evaluation
     mode, with batches of different sizes. A model that raises a RuntimeError there is tried again on the CPU, whose verdict
     stands: some valid code needs real numbers. Recurrent layers run on the CPU at once, since their meta kernels take half a
-    second.
+    second. A model of tokens runs on the CPU too, on the highest of them: only there an embedding says that it is too small.
 
     Returns:
         params: As `count_parameters` counts them.
@@ -111,7 +130,9 @@ def screen(text: str, rules: Rules) -> dict[str, float]:
             model = build(text, rules.preamble)
             _check_parameters(model, rules)  # before anything of that size is allocated
             if not any(isinstance(part, nn.RNNBase | nn.RNNCellBase) for part in model.modules()):
-                return _measure(model, rules)
+                facts = _measure(model, rules)
+                if rules.input_type == "float32":
+                    return facts
     except _RejectedError as error:
         if not isinstance(error.__cause__, RuntimeError):
             raise
@@ -132,7 +153,7 @@ def restore(text: str, rules: Rules, state: Mapping[str, torch.Tensor]) -> nn.Mo
     """
     with torch.random.fork_rng(devices=[]):
         model = build(text, rules.preamble)
-        materialize(model, torch.zeros(_TRAIN_BATCH, *rules.input_shape))
+        materialize(model, _example(_TRAIN_BATCH, rules))
     with _Reasons("the trained state is not one of this program"):
         model.load_state_dict(dict(state))
     return model
@@ -140,18 +161,27 @@ def restore(text: str, rules: Rules, state: Mapping[str, torch.Tensor]) -> nn.Mo
 
 def _measure(model: nn.Module, rules: Rules) -> dict[str, float]:
     """Run `model` on the device that is current, check it, and return its facts."""
-    materialize(model, torch.zeros(_TRAIN_BATCH, *rules.input_shape))
+    materialize(model, _example(_TRAIN_BATCH, rules))
     params = _check_parameters(model, rules)
-    with torch.no_grad(), _Reasons("raises on a forward pass"):
-        _check_output(model(torch.zeros(_TRAIN_BATCH, *rules.input_shape)), _TRAIN_BATCH, rules)
+    tokens = f" of the token {rules.highest_token}, the highest in the data" if rules.input_type == "int64" else ""
+    with torch.no_grad(), _Reasons(f"raises on a forward pass{tokens}"):
+        _check_output(model(_example(_TRAIN_BATCH, rules) + rules.highest_token), _TRAIN_BATCH, rules)
         model.eval()
         with FlopCounterMode(display=False) as counter:
-            _check_output(model(torch.zeros(_EVAL_BATCH, *rules.input_shape)), _EVAL_BATCH, rules)
-    return {"params": float(params), "flops": counter.get_total_flops() / _EVAL_BATCH}
+            _check_output(model(_example(_EVAL_BATCH, rules)), _EVAL_BATCH, rules)
+    flops = counter.get_total_flops() / _EVAL_BATCH
+    if rules.max_flops is not None and flops > rules.max_flops:
+        raise _RejectedError(f"takes {flops:,.0f} FLOPs for one input; at most {rules.max_flops:,.0f} are allowed")
+    return {"params": float(params), "flops": flops}
+
+
+def _example(batch: int, rules: Rules) -> torch.Tensor:
+    """Return inputs of the right shape and type; they are zeros."""
+    return torch.zeros(batch, *rules.input_shape, dtype=getattr(torch, rules.input_type))
 
 
 def _check_output(output: object, batch: int, rules: Rules) -> None:
-    wanted = (batch, rules.outputs)
+    wanted = (batch, *rules.output_shape)
     if not isinstance(output, torch.Tensor):
         raise _RejectedError(f"the model returns a value of type {type(output).__name__}, not a tensor")
     if tuple(output.shape) != wanted:
@@ -172,7 +202,7 @@ def _check_parameters(model: nn.Module, rules: Rules) -> int:
     }
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.values()}
     params = count_parameters(shapes)
-    if params > rules.max_params:
+    if rules.max_params is not None and params > rules.max_params:
         raise _RejectedError(f"has {params:,} parameters; at most {rules.max_params:,} are allowed")
     if not lazy and not any(parameter.requires_grad for parameter in model.parameters()):
         raise _RejectedError("has no parameters to train")

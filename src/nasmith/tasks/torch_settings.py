@@ -14,14 +14,20 @@ class Rules:
     Attributes:
         preamble: Code that runs above every program.
         input_shape: Shape of one input, without the batch.
-        outputs: Length of the output vector of one input.
-        max_params: Most parameters that a model may have, as `count_parameters` counts them.
+        output_shape: Shape of the output for one input.
+        max_params: Most parameters that a model may have, as `count_parameters` counts them; None for no limit.
+        input_type: Name of the inputs' type: "float32" or, for tokens, "int64".
+        max_flops: Most operations for one input; None for no limit.
+        highest_token: Largest integer among the inputs, where they are integers.
     """
 
     preamble: str
     input_shape: tuple[int, ...]
-    outputs: int
-    max_params: int
+    output_shape: tuple[int, ...]
+    max_params: int | None
+    input_type: str = "float32"
+    max_flops: float | None = None
+    highest_token: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasmith.executors.sandbox import kernel
-from nasmith.executors.sandbox.seccomp import Rule, assemble, rules
+from nasmith.executors.sandbox.seccomp import Freedom, Rule, assemble, rules
 
 pytestmark = needs_linux
 
@@ -149,7 +149,8 @@ def test_every_name_has_a_number_and_none_is_a_typo(processor: str) -> None:
 @_each_processor
 def test_every_number_in_the_tables_serves_a_rule_or_the_sandbox_itself(processor: str) -> None:
     own = {"seccomp", "capset", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"}
-    assert set(kernel.ARCHITECTURES[processor][1]) - set(rules(_PID, 1)) == own
+    numbers, workshop = set(kernel.ARCHITECTURES[processor][1]), Freedom(signals=True, modes=True)
+    assert numbers - set(rules(_PID, 1, False, workshop)) == own
 
 
 @_each_processor

@@ -11,6 +11,7 @@ __all__ = ["command", "wrapped"]
 
 
 _KEPT_RIGHTS = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_DAC_READ_SEARCH")  # root's, to become another user and to end it
+_MORE_RIGHTS = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER")  # to give that user a folder, and to remove it
 _EMPTY = ("/tmp", "/dev/shm")
 
 
@@ -19,7 +20,7 @@ def command() -> str | None:
     return shutil.which("bwrap")
 
 
-def wrapped(arguments: Sequence[str], readable: Iterable[Path], bwrap: str) -> list[str]:
+def wrapped(arguments: Sequence[str], readable: Iterable[Path], bwrap: str, *, workshop: bool = False) -> list[str]:
     """Return the command line that runs `arguments` where only `readable` exists.
 
     The process that starts it must be single-threaded or use exec; descriptors that it inherits stay open.
@@ -28,11 +29,14 @@ def wrapped(arguments: Sequence[str], readable: Iterable[Path], bwrap: str) -> l
         arguments: Program and its arguments; the program must be readable.
         readable: Files and folders; symbolic links among them are followed.
         bwrap: Path of bubblewrap.
+        workshop: Candidates write files. As root, they do so in the places for temporary files; another user's process mounts
+            a place of its own.
     """
     spaces = ["--unshare-all"]
-    if os.geteuid() == 0:  # without a user namespace, in which there would be no other user to become
+    root = os.geteuid() == 0
+    if root:  # without a user namespace, in which there would be no other user to become
         spaces = ["--unshare-ipc", "--unshare-net", "--unshare-pid", "--unshare-uts"]
-        spaces += [word for name in _KEPT_RIGHTS for word in ("--cap-add", name)]
+        spaces += [word for name in (*_KEPT_RIGHTS, *(_MORE_RIGHTS if workshop else ())) for word in ("--cap-add", name)]
     line = [bwrap, *spaces, "--die-with-parent", "--proc", "/proc", "--dev", "/dev"]
     line += [word for place in _EMPTY for word in ("--tmpfs", place)]
     seen: set[str] = set()
@@ -42,5 +46,5 @@ def wrapped(arguments: Sequence[str], readable: Iterable[Path], bwrap: str) -> l
             continue
         seen.add(name)
         line += ["--ro-bind", str(path.resolve()), name]
-    sealed = [word for place in _EMPTY for word in ("--remount-ro", place)]
+    sealed = [] if workshop and root else [word for place in _EMPTY for word in ("--remount-ro", place)]
     return [*line, *sealed, "--chdir", "/", *arguments]

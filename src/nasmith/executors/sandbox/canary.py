@@ -11,14 +11,16 @@ import json
 import os
 import signal
 import socket
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from nasmith.executors.sandbox import namespaces
 from nasmith.executors.sandbox.limits import Limits
 from nasmith.executors.sandbox.policy import Level, Sandbox
 
-__all__ = ["ATTEMPTS", "main", "try_out"]
+__all__ = ["ATTEMPTS", "IN_A_WORKSHOP", "main", "try_out"]
 
 _SECRET = "/etc/passwd"
 _WRITABLE = ("/tmp", "/var/tmp", "/dev/shm")
@@ -46,6 +48,29 @@ def _change_a_files_mode() -> None:
     os.chmod(mine, mine.stat().st_mode)  # noqa: PTH101 - the call itself is what is tried
 
 
+def _change_a_files_mode_indeed() -> None:
+    """In a workshop the call may claim success and do nothing."""
+    mine = Path(__file__)
+    mode = mine.stat().st_mode
+    mine.chmod(mode ^ stat.S_IXOTH)
+    if mine.stat().st_mode == mode:
+        raise PermissionError
+    mine.chmod(mode)
+
+
+def _open_a_local_connection() -> None:
+    socket.socket(socket.AF_UNIX, socket.SOCK_STREAM).close()
+
+
+def _write_beside_the_workshop() -> None:
+    for folder in map(Path, _WRITABLE):
+        if folder not in Path.cwd().parents or folder != namespaces.MEMORY:  # there the whole place is the job's own
+            with contextlib.suppress(OSError):
+                os.close(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600))
+                return
+    raise PermissionError
+
+
 def _open_a_connection() -> None:
     socket.socket(socket.AF_INET, socket.SOCK_STREAM).close()
 
@@ -61,6 +86,19 @@ def _signal_another_process() -> None:
     os.kill(os.getppid() or 1, 0)
 
 
+def _signal_a_process_outside() -> None:
+    if os.getppid() == 0:
+        raise ProcessLookupError  # its parent does not exist for it, nor does anything else outside
+    os.kill(os.getppid(), 0)
+
+
+def _use_the_workshop() -> None:
+    """Do what a job with a workshop must be able to do."""
+    Path("canary").write_text("tweet")
+    Path("canary").unlink()
+    _start_a_process()
+
+
 ATTEMPTS: dict[str, Callable[[], None]] = {
     "read files outside the libraries": _read_a_file,
     "read the parent's environment": _read_the_parents_environment,
@@ -72,6 +110,17 @@ ATTEMPTS: dict[str, Callable[[], None]] = {
 }
 """What the canary tries, by what a person would call it."""
 
+IN_A_WORKSHOP: dict[str, Callable[[], None]] = {
+    "read files outside the libraries": _read_a_file,
+    "read the parent's environment": _read_the_parents_environment,
+    "write files outside its folder": _write_beside_the_workshop,
+    "change files' modes": _change_a_files_mode_indeed,
+    "open network connections": _open_a_connection,
+    "open connections to other programs": _open_a_local_connection,
+    "signal other processes": _signal_a_process_outside,
+}
+"""The same where a job has a folder of its own to write in and may start processes."""
+
 
 def try_out(sandbox: Sandbox) -> list[str]:
     """Return what a confined process could do although it must not; empty where the sandbox holds.
@@ -82,7 +131,7 @@ def try_out(sandbox: Sandbox) -> list[str]:
         OSError: The sandbox could not be put on.
     """
     if sandbox.level is Level.OFF:
-        return list(ATTEMPTS)
+        return list(IN_A_WORKSHOP if sandbox.workshop else ATTEMPTS)
     report, there = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -108,28 +157,32 @@ def _supervise(sandbox: Sandbox, there: int) -> None:
     """Do as a supervisor does, for one child that tries everything."""
     try:
         sandbox.enter()
+        folder = sandbox.open_folder(_LIMITS)
     except OSError as error:
         os.write(there, f"{error}\n".encode())
         return
     pid = os.fork()
     if pid == 0:
         try:
-            _confined(sandbox, there)
+            _confined(sandbox, there, folder)
         finally:
             os._exit(1)
     os.close(there)
     os.waitpid(pid, 0)
+    sandbox.clear_folder()
 
 
-def _confined(sandbox: Sandbox, there: int) -> None:
+def _confined(sandbox: Sandbox, there: int, folder: Path | None) -> None:
     signal.set_wakeup_fd(-1)
     try:
-        sandbox.confine(_LIMITS, keep=[there])
+        sandbox.confine(_LIMITS, [there], folder)
+        if folder is not None:
+            _use_the_workshop()
     except OSError as error:
         os.write(there, f"{error}\n".encode())
         return
     os.write(there, b"confined\n")
-    for name, attempt in ATTEMPTS.items():
+    for name, attempt in (ATTEMPTS if folder is None else IN_A_WORKSHOP).items():
         with contextlib.suppress(OSError):
             attempt()
             os.write(there, f"{name}\n".encode())

@@ -10,10 +10,12 @@ from typing import Final
 __all__ = ["ARCHITECTURES", "call", "machine", "prctl"]
 
 PR_SET_PDEATHSIG: Final = 1
+PR_GET_DUMPABLE: Final = 3
 PR_SET_DUMPABLE: Final = 4
 PR_SET_KEEPCAPS: Final = 8
 PR_SET_NO_NEW_PRIVS: Final = 38
 PR_SET_CHILD_SUBREAPER: Final = 36
+PR_CAP_AMBIENT: Final = 47
 
 _GENERIC = {  # arch/arm64 takes these from include/uapi/asm-generic/unistd.h
     "brk": 214, "capset": 91, "clock_getres": 114, "clock_gettime": 113, "clock_nanosleep": 115, "clone": 220, "clone3": 435,
@@ -29,6 +31,16 @@ _GENERIC = {  # arch/arm64 takes these from include/uapi/asm-generic/unistd.h
     "sched_getaffinity": 123, "sched_getparam": 121, "sched_getscheduler": 120, "sched_setaffinity": 122, "sched_yield": 124,
     "seccomp": 277, "set_robust_list": 99, "set_tid_address": 96, "setitimer": 103, "sigaltstack": 132, "statx": 291,
     "sysinfo": 179, "tgkill": 131, "times": 153, "uname": 160, "wait4": 260, "write": 64, "writev": 66,
+    # what only a job with a workshop may ask for:
+    "chdir": 49, "copy_file_range": 285, "epoll_create1": 20, "epoll_ctl": 21, "epoll_pwait": 22, "eventfd2": 19,
+    "execve": 221, "fadvise64": 223, "fallocate": 47, "fchdir": 50, "fchmod": 52, "fchmodat": 53, "fdatasync": 83,
+    "fgetxattr": 10, "flistxattr": 13, "flock": 32, "fsetxattr": 7, "fstatfs": 44, "fsync": 82, "ftruncate": 46,
+    "getpeername": 205, "getpgid": 155, "getpriority": 141, "getresgid": 150, "getresuid": 148, "getsid": 156,
+    "getsockname": 204, "getsockopt": 209, "getxattr": 8, "lgetxattr": 9, "linkat": 37, "listxattr": 11, "llistxattr": 12,
+    "lsetxattr": 6, "mkdirat": 34, "preadv": 69, "pwrite64": 68, "pwritev": 70, "recvfrom": 207, "recvmsg": 212,
+    "renameat": 38, "renameat2": 276, "sendfile": 71, "sendmsg": 211, "sendto": 206, "setpgid": 154, "setrlimit": 164,
+    "setsid": 157, "setsockopt": 208, "setxattr": 5, "shutdown": 210, "socketpair": 199, "statfs": 43, "symlinkat": 36,
+    "truncate": 45, "umask": 166, "unlinkat": 35, "utimensat": 88, "waitid": 95,
 }  # fmt: skip
 _X86_64 = {
     "access": 21, "alarm": 37, "arch_prctl": 158, "brk": 12, "capset": 126, "clock_getres": 229, "clock_gettime": 228,
@@ -46,6 +58,18 @@ _X86_64 = {
     "seccomp": 317, "select": 23, "set_robust_list": 273, "set_tid_address": 218, "setitimer": 38, "sigaltstack": 131,
     "stat": 4, "statx": 332, "sysinfo": 99, "tgkill": 234, "time": 201, "times": 100, "uname": 63, "wait4": 61, "write": 1,
     "writev": 20,
+    # what only a job with a workshop may ask for:
+    "chdir": 80, "chmod": 90, "copy_file_range": 326, "creat": 85, "epoll_create1": 291, "epoll_ctl": 233, "epoll_pwait": 281,
+    "epoll_wait": 232, "eventfd2": 290, "execve": 59, "fadvise64": 221, "fallocate": 285, "fchdir": 81, "fchmod": 91,
+    "fchmodat": 268, "fdatasync": 75, "fgetxattr": 193, "flistxattr": 196, "flock": 73, "fork": 57, "fsetxattr": 190,
+    "fstatfs": 138, "fsync": 74, "ftruncate": 77, "futimesat": 261, "getpeername": 52, "getpgid": 121, "getpgrp": 111,
+    "getpriority": 140, "getresgid": 120, "getresuid": 118, "getsid": 124, "getsockname": 51, "getsockopt": 55,
+    "getxattr": 191, "lgetxattr": 192, "link": 86, "linkat": 265, "listxattr": 194, "llistxattr": 195, "lsetxattr": 189,
+    "mkdir": 83, "mkdirat": 258, "pause": 34, "preadv": 295, "pwrite64": 18, "pwritev": 296, "recvfrom": 45, "recvmsg": 47,
+    "rename": 82, "renameat": 264, "renameat2": 316, "rmdir": 84, "sendfile": 40, "sendmsg": 46, "sendto": 44, "setpgid": 109,
+    "setrlimit": 160, "setsid": 112, "setsockopt": 54, "setxattr": 188, "shutdown": 48, "socketpair": 53, "statfs": 137,
+    "symlink": 88, "symlinkat": 266, "truncate": 76, "umask": 95, "unlink": 87, "unlinkat": 263, "utime": 132,
+    "utimensat": 280, "utimes": 235, "vfork": 58, "waitid": 247,
 }  # fmt: skip
 
 ARCHITECTURES: Final = {"x86_64": (0xC000003E, _X86_64), "aarch64": (0xC00000B7, _GENERIC)}

@@ -1,4 +1,4 @@
-"""Which files a candidate sees: those of the interpreter and the libraries, to read. Nothing can be written.
+"""Which files a candidate sees: those of the interpreter and the libraries, to read. Nothing can be written but a workshop.
 
 Landlock (Linux 5.13) gives a process rules that it cannot shed. Rights that an older kernel does not know are left out; what
 they guard is refused by `seccomp` as well.
@@ -18,11 +18,12 @@ from nasmith.executors.sandbox import kernel
 
 __all__ = ["restrict", "ruleset", "version"]
 
-_READ_FILE, _READ_DIR = 1 << 2, 1 << 3
+_EXECUTE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 2, 1 << 3
 _WRITE_FILE, _IOCTL_DEV = 1 << 1, 1 << 15
 # Rights over files by the version of Landlock that brought them: 13 at first, then renaming across folders (2), truncating (3)
 # and calls to device drivers (5).
 _FILES = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: _IOCTL_DEV}
+_MAKE_CHAR, _MAKE_SOCK, _MAKE_BLOCK = 1 << 6, 1 << 9, 1 << 11
 _NETWORK = {4: 0b11}  # binding and connecting TCP sockets
 _SCOPES = {6: 0b11}  # abstract Unix sockets and signals to processes outside
 _CREATE_VERSION = 1
@@ -37,10 +38,19 @@ def version() -> int:
         return 0
 
 
-def ruleset(readable: Iterable[Path], devices: Iterable[Path] = ()) -> int:
+def ruleset(
+    readable: Iterable[Path], devices: Iterable[Path] = (), *, writable: Iterable[Path] = (), programs: bool = False
+) -> int:
     """Return a descriptor of rules under which `readable`, with all below, can be read, and `devices` be used.
 
     A path that does not exist is left out. The rules can be made once, and taken on by many processes.
+
+    Args:
+        readable: Files and folders.
+        devices: Device nodes.
+        writable: Folders in which anything but devices and sockets can be made, changed, run and removed. Needs version 3:
+            before that, what can be read could be truncated.
+        programs: What can be read can be run, too.
 
     Raises:
         OSError: This kernel has no Landlock.
@@ -50,7 +60,9 @@ def ruleset(readable: Iterable[Path], devices: Iterable[Path] = ()) -> int:
     attributes = struct.pack("=QQQ", files, network, scopes)[: 8 * (1 + (known >= 4) + (known >= 6))]
     rules = kernel.call("landlock_create_ruleset", ctypes.c_char_p(attributes), len(attributes), 0)
     for path in readable:
-        _allow(rules, path, (_READ_FILE | _READ_DIR) & files)
+        _allow(rules, path, (_READ_FILE | _READ_DIR | (_EXECUTE if programs else 0)) & files)
+    for path in writable:
+        _allow(rules, path, files & ~(_MAKE_CHAR | _MAKE_SOCK | _MAKE_BLOCK | _IOCTL_DEV))
     for path in devices:
         _allow(rules, path, (_READ_FILE | _WRITE_FILE | _IOCTL_DEV) & files)
     return rules

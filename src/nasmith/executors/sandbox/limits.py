@@ -12,10 +12,11 @@ from typing import Any, Self
 if sys.platform != "win32":  # where `Processes` refuses to begin, and says what to do
     import resource
 
-__all__ = ["Limits", "limit_threads", "set_limits"]
+__all__ = ["Limits", "limit_threads", "most_processes", "set_limits"]
 
 _FILES = 256
 _BACKSTOP = 2
+_PROCESSES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class Limits:
         timeout_seconds: Wall time of screening and training together.
         cpu_seconds: Processor time of all its threads together; None for as much as the wall time allows.
         memory_bytes: Resident memory of all its processes together, the libraries that it shares with others included.
-        output_bytes: All arrays of its result together, and as much again that it prints.
+        output_bytes: All arrays of its result together, as much again that it prints, and as much again in files, where it may
+            write any.
         threads: Threads that PyTorch uses for one operation.
         gpu_memory_bytes: Memory that PyTorch takes on a GPU; None for all.
     """
@@ -48,18 +50,24 @@ class Limits:
         return cls(**values)
 
 
-def set_limits(limits: Limits, *, strict: bool, devices: bool = False) -> None:
+def most_processes(limits: Limits) -> int:
+    """Return how many processes and threads together a job may have that may start any."""
+    return _PROCESSES + 4 * limits.threads
+
+
+def set_limits(limits: Limits, *, strict: bool, devices: bool = False, workshop: bool = False) -> None:
     """Lower this process's limits, for good. The supervisor holds wall time, resident memory and output besides.
 
     Args:
         limits: What is allowed.
         strict: Also forbid files and what only an attack uses; False where the user has switched the sandbox off.
         devices: A GPU is used: its driver reserves more addresses than the machine has memory, so that this has no limit.
+        workshop: It may write files, and start threads, each of which reserves many addresses that it does not use.
     """
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # when the machine runs out of memory, this process goes first
     _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_FSIZE, 0 if strict else limits.output_bytes)
+    _lower(resource.RLIMIT_FSIZE, 0 if strict and not workshop else limits.output_bytes)
     if limits.cpu_seconds is not None:
         _lower(resource.RLIMIT_CPU, max(1, round(limits.cpu_seconds)))  # both limits at once: the kernel sends SIGKILL
     if strict:
@@ -68,32 +76,41 @@ def set_limits(limits: Limits, *, strict: bool, devices: bool = False) -> None:
         if sys.platform == "linux":
             _lower(resource.RLIMIT_MSGQUEUE, 0)
     if not devices:
-        _limit_memory(limits.memory_bytes, strict)
+        _limit_memory(limits.memory_bytes, strict and not workshop)
 
 
-def _limit_memory(allowed: int, strict: bool) -> None:
+def _limit_memory(allowed: int, addresses: bool) -> None:
     """Set a backstop behind the supervisor's look at resident memory, for what grows faster than that looks.
 
-    Address space in the sandbox, where shared mappings must count; the data segment outside, where programs may reserve more
-    than they use.
+    Address space in the strict sandbox, where shared mappings must count; the data segment elsewhere, where programs may
+    reserve more than they use.
     """
     with contextlib.suppress(OSError):
         fields = Path("/proc/self/statm").read_text().split()
-        used = int(fields[0 if strict else 5]) * resource.getpagesize()
-        _lower(resource.RLIMIT_AS if strict else resource.RLIMIT_DATA, used + (1 if strict else _BACKSTOP) * allowed)
+        used = int(fields[0 if addresses else 5]) * resource.getpagesize()
+        _lower(resource.RLIMIT_AS if addresses else resource.RLIMIT_DATA, used + (1 if addresses else _BACKSTOP) * allowed)
 
 
-def limit_threads(threads: int) -> None:
+def limit_threads(threads: int, present: int | None = None) -> None:
     """Bound the threads of this process's user by what it has now and `threads` more; the kernel counts per user.
 
     Root is not bound by it, so that a process that was root must have become another user before.
+
+    Args:
+        threads: How many more.
+        present: How many it has, where that is known; otherwise they are counted.
     """
+    _lower(resource.RLIMIT_NPROC, max(_present() if present is None else present, 1) + threads)
+
+
+def _present() -> int:
+    """Count the threads of this process's user."""
     present = 0
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
             if entry.name.isdecimal() and entry.stat().st_uid == os.getuid():
                 present += len(list((entry / "task").iterdir()))
-    _lower(resource.RLIMIT_NPROC, max(present, 1) + threads)
+    return present
 
 
 def _lower(which: int, value: int) -> None:

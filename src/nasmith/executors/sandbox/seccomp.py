@@ -3,6 +3,9 @@
 The filter is an allow-list, so that a call which the kernel gains tomorrow is refused too. What is refused fails with EPERM,
 which a program sees as `PermissionError`; another architecture's calls (32-bit ones, for which the numbers mean something
 else) end the process. Landlock decides which files `openat` may open; this module leaves opening itself alone.
+
+A job with a workshop (a folder of its own to write in) may ask for more: processes, programs, files, pairs of sockets. No layer
+but this one holds some of that back (modes and times of files, signals), so that it depends on what the other layers give.
 """
 
 from __future__ import annotations
@@ -13,10 +16,11 @@ import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from nasmith.executors.sandbox import kernel
 
-__all__ = ["Rule", "assemble", "filter_for", "install", "rules"]
+__all__ = ["Freedom", "Rule", "assemble", "filter_for", "install", "rules"]
 
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
@@ -30,7 +34,11 @@ _LOAD, _EQUAL, _AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
 
 _CLONE_VM, _CLONE_THREAD, _CLONE_SIGHAND = 0x100, 0x10000, 0x800
 _CLONE_NAMESPACES = 0x7E020080  # every CLONE_NEW* flag
+_CLONE_PARENT, _CLONE_PTRACE, _CLONE_UNTRACED = 0x8000, 0x2000, 0x800000
 _F_DUPFD, _F_GETFD, _F_SETFD, _F_GETFL, _F_DUPFD_CLOEXEC = 0, 1, 2, 3, 1030
+_F_SETFL, _F_LOCKS = 4, (5, 6, 7, 36, 37, 38)
+_FIONBIO, _FIOCLEX, _FIONCLEX, _FIONREAD = 0x5421, 0x5451, 0x5450, 0x541B
+_AF_UNIX, _SOCK_STREAM, _SOCK_KIND = 1, 1, 0xF
 _PR_GET_NAME, _PR_SET_NAME, _PR_SET_VMA = 16, 15, 0x53564D41
 
 # Without conditions. Memory and files that are open already:
@@ -51,6 +59,22 @@ _FREE = (
     # its end:
     "exit", "exit_group",
 )  # fmt: skip
+# In a workshop, too. Landlock says which files these reach:
+_FREE_IN_A_WORKSHOP = (
+    "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat",
+    "symlink", "symlinkat", "creat", "truncate", "ftruncate", "fallocate", "fsync", "fdatasync", "pwrite64", "pwritev",
+    "preadv", "sendfile", "copy_file_range", "fadvise64", "flock", "statfs", "fstatfs", "chdir", "fchdir", "umask",
+    # its own processes and programs:
+    "fork", "vfork", "execve", "waitid", "setsid", "setpgid", "getpgid", "getpgrp", "getsid", "getresuid", "getresgid",
+    "getpriority", "pause",
+    # pairs of sockets (there is no call that connects one to anything else) and waiting for many descriptors:
+    "sendto", "recvfrom", "sendmsg", "recvmsg", "shutdown", "getsockopt", "setsockopt", "getsockname", "getpeername",
+    "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "eventfd2",
+)  # fmt: skip
+_MODES, _TIMES = ("chmod", "fchmod", "fchmodat"), ("utime", "utimes", "utimensat", "futimesat")
+_MARKS = (
+    "getxattr", "lgetxattr", "fgetxattr", "setxattr", "lsetxattr", "fsetxattr", "listxattr", "llistxattr", "flistxattr",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +93,34 @@ class Rule:
     otherwise: int = errno.EPERM
 
 
+@dataclass(frozen=True, slots=True)
+class Freedom:
+    """What a job with a workshop may do besides, because another layer bounds it.
+
+    Attributes:
+        signals: Its signals reach no processes but its own: these are the only ones that exist for it, or that it has the right
+            to. Otherwise it can signal its first process alone.
+        modes: It owns no files but its own. Otherwise a change of a file's mode does nothing, and claims success, as a change
+            of times always does: Landlock does not guard these, and copying a file with Python asks for both.
+    """
+
+    signals: bool
+    modes: bool
+
+
 _WORD = 0xFFFFFFFF
 _NEVER = ((0, _WORD, ()),)
+_PRETEND = Rule(_NEVER, otherwise=0)
 
 
-def rules(pid: int, threads: int, devices: bool = False) -> dict[str, Rule]:
+def rules(pid: int, threads: int, devices: bool = False, workshop: Freedom | None = None) -> dict[str, Rule]:
     """Return what a candidate's process may do.
 
     Args:
         pid: Its process id, as itself sees it.
         threads: How many threads it may have; with one, starting another is refused.
         devices: Whether calls to device drivers are allowed, which a GPU needs.
+        workshop: Given where it has a folder of its own to write in, and may start processes.
     """
     itself = (0, _WORD, (0, pid))
     allowed = dict.fromkeys(_FREE, Rule())
@@ -99,7 +140,29 @@ def rules(pid: int, threads: int, devices: bool = False) -> dict[str, Rule]:
         allowed["clone"] = Rule([(0, wanted | _CLONE_NAMESPACES, (wanted,))])
     else:
         allowed["clone"] = Rule(_NEVER, otherwise=errno.EAGAIN)  # as when no more threads are allowed
-    return allowed
+    return allowed if workshop is None else allowed | _in_a_workshop(pid, workshop, devices)
+
+
+def _in_a_workshop(pid: int, freedom: Freedom, devices: bool) -> dict[str, Rule]:
+    """Return the rules that a job with a workshop has instead, or besides."""
+    hidden = _CLONE_PARENT | _CLONE_PTRACE | _CLONE_UNTRACED  # a process that is not below the one which started it
+    kept = (_F_DUPFD, _F_DUPFD_CLOEXEC, _F_GETFD, _F_SETFD, _F_GETFL, _F_SETFL)
+    return dict.fromkeys(_FREE_IN_A_WORKSHOP, Rule()) | {
+        "clone": Rule([(0, _CLONE_NAMESPACES | hidden, (0,))]),
+        "kill": Rule() if freedom.signals else Rule([(0, _WORD, (0, pid))]),  # 0: its own group, which it leads
+        "tgkill": Rule() if freedom.signals else Rule([(0, _WORD, (pid,))]),
+        "sched_setaffinity": Rule([(0, _WORD, (0,))]),
+        "prlimit64": Rule([(0, _WORD, (0,))]),  # its own limits, which can only be lowered
+        "setrlimit": Rule(),
+        # Locks reach every file that it can read, while it runs. O_ASYNC signals nobody: no owner can be set.
+        "fcntl": Rule([(1, _WORD, (*kept, *_F_LOCKS))]),
+        "ioctl": Rule() if devices else Rule([(1, _WORD, (_FIONBIO, _FIOCLEX, _FIONCLEX, _FIONREAD))], otherwise=errno.ENOTTY),
+        # Not datagrams: they can be sent to any socket that has a path.
+        "socketpair": Rule([(0, _WORD, (_AF_UNIX,)), (1, _SOCK_KIND, (_SOCK_STREAM,))]),
+        **dict.fromkeys(_MODES, Rule() if freedom.modes else _PRETEND),
+        **dict.fromkeys(_TIMES, _PRETEND),  # whoever may write a file may set them, too
+        **dict.fromkeys(_MARKS, Rule(_NEVER, otherwise=errno.ENOTSUP)),
+    }
 
 
 def assemble(allowed: Mapping[str, Rule], architecture: int, numbers: Mapping[str, int]) -> bytes:
@@ -166,7 +229,14 @@ def _instruction(code: int, value: int, when_true: int = 0, when_false: int = 0)
     return struct.pack("<HBBI", code, when_true, when_false, value)
 
 
-def filter_for(threads: int, devices: bool) -> bytes:
+def filter_for(threads: int, devices: bool, workshop: Freedom | None = None) -> bytes:
     """Return the filter for this very process."""
+    if workshop is not None and workshop.signals:
+        return _filter(0, threads, devices, workshop)  # it is the same for every process: made once, before jobs are forked
+    return _filter(os.getpid(), threads, devices, workshop)
+
+
+@cache
+def _filter(pid: int, threads: int, devices: bool, workshop: Freedom | None) -> bytes:
     architecture, numbers = kernel.machine()
-    return assemble(rules(os.getpid(), threads, devices), architecture, numbers)
+    return assemble(rules(pid, threads, devices, workshop), architecture, numbers)

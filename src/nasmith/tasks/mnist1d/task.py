@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
@@ -12,6 +11,7 @@ from nasmith.errors import ConfigError
 from nasmith.protocols import Data
 from nasmith.tasks.mnist1d import data
 from nasmith.tasks.mnist1d.workload import Mnist1dWorkload
+from nasmith.tasks.torch_accounts import checked_params, flops_of, state_at
 from nasmith.tasks.torch_settings import Recipe, Rules
 from nasmith.types import Description, Objective, Outcome, Purpose
 
@@ -154,7 +154,7 @@ class Mnist1d:
             threads=self.threads,
             device=self.device,
         )
-        rules = Rules(_preamble(), (data.LENGTH,), data.CLASSES, self.max_params)
+        rules = Rules(_preamble(), (data.LENGTH,), (data.CLASSES,), self.max_params)
         return Mnist1dWorkload(rules, recipe)
 
     def data(self) -> Data:
@@ -178,14 +178,10 @@ class Mnist1d:
         """
         val = self._errors(outcome, "val", self._splits.val_y)
         best = int(val.argmin())
-        params = _count(self._state(outcome, best))
-        if params > examined.facts.get("params", params):  # fewer where two of its weights are one
-            raise ValueError(f"the trained state has {params:,} parameters; the program was measured with fewer")
-        if params > self.max_params:  # a program may build another model than the one that was screened
-            raise ValueError(f"the trained model has {params:,} parameters; at most {self.max_params:,} are allowed")
+        params = checked_params(state_at(outcome, best), examined, self.max_params)
         metrics = {"val_error": float(self._errors(examined, "val", self._splits.val_y)[0]), "params": float(params)}
         self._compare(outcome, examined, best)
-        metrics |= {"flops": _flops(examined), "train_seconds": outcome.seconds}
+        metrics |= {"flops": flops_of(examined), "train_seconds": outcome.seconds}
         metrics |= {fact: float(outcome.facts[fact]) for fact in ("early_stopped", "diverged") if fact in outcome.facts}
         if purpose == "verify":
             test = self._errors(examined, "test", self._splits.test_y)
@@ -213,7 +209,7 @@ class Mnist1d:
             ValueError: The arrays are not what `fit` returns.
         """
         best = int(self._errors(outcome, "val", self._splits.val_y).argmin())
-        return self._state(outcome, best)
+        return state_at(outcome, best)
 
     def _errors(self, outcome: Outcome, split: str, labels: np.ndarray) -> np.ndarray:
         """Error at each evaluation point, (points,), from checked predictions."""
@@ -230,57 +226,9 @@ class Mnist1d:
         errors: np.ndarray = (rows != labels).mean(axis=1)
         return errors
 
-    def _state(self, outcome: Outcome, point: int) -> dict[str, np.ndarray]:
-        """The checked state at `point`."""
-        import numpy as np
-
-        states: dict[int, dict[str, np.ndarray]] = {}
-        for key, value in outcome.arrays.items():
-            if key == "train_loss" or key.startswith("predictions/"):
-                continue
-            kind, _, rest = key.partition("/")
-            index, _, name = rest.partition("/")
-            if kind != "state" or not index.isdecimal() or not name:
-                raise ValueError(f"the worker returned an array of unknown name {key!r}")
-            if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
-                raise ValueError(f"{key} is not an array of numbers")
-            states.setdefault(int(index), {})[name] = value
-        if point not in states:
-            raise ValueError(f"the worker returned no state of evaluation point {point}, where its predictions are best")
-        return states[point]
-
 
 def _preamble() -> str:
     return (_SEEDS / _PREAMBLE).read_text(encoding="utf-8")
-
-
-def _flops(examined: Outcome) -> float:
-    """FLOPs for one input; ValueError where the model that predicts takes more than the one that was measured."""
-    measured, predicting = (float(examined.facts.get(name, math.nan)) for name in ("flops", "predict_flops"))
-    if not predicting <= measured * (1 + 1e-6):
-        raise ValueError(
-            f"one input takes {measured:,.10g} FLOPs when the program is measured, and {predicting:,.10g} to predict"
-        )
-    return measured
-
-
-def _count(state: Mapping[str, np.ndarray]) -> int:
-    """Count the parameters of a returned state.
-
-    Entries with the same content are one weight under two names (tied) and count once, unless all their numbers are equal:
-    those are more likely two weights that were never touched.
-    """
-    from nasmith.tasks.torch_programs import count_parameters
-
-    shapes: dict[str, tuple[int, ...]] = {}
-    seen: set[tuple[tuple[int, ...], bytes]] = set()
-    for name, value in state.items():
-        content = (value.shape, value.tobytes())
-        if content in seen and (value != value.flat[0]).any():
-            continue
-        seen.add(content)
-        shapes[name] = value.shape
-    return count_parameters(shapes)
 
 
 def _demand(holds: bool, option: str, rule: str, came: object) -> None:

@@ -1,0 +1,5 @@
+def Model():
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.LazyLinear({{ outputs }}),
+    )
