@@ -1,7 +1,8 @@
 """Runs attacks under one sandbox level and prints what came of each as JSON.
 
-    python tests/attack_runner.py LEVEL FOLDER [--deny] [NAME ...]
+    python tests/attack_runner.py LEVEL FOLDER [--deny] [--workshop] [NAME ...]
 
+`--workshop` gives every attack a folder of its own to write in, and lets it start processes.
 `--deny` first puts this process, and so all that it starts, under a filter that refuses what Docker's default profile refuses
 to a container without extra rights: namespaces, mounts, and the calls that reach deep into the kernel.
 """
@@ -46,6 +47,12 @@ class Holding(Python):
     hidden_modules = ("mnist1d",)
 
 
+class Working(Holding):
+    """Lets programs write, and start processes, in a folder of their own."""
+
+    workshop = True
+
+
 def deny_as_docker_does() -> None:
     """Refuse unshare, mounts, clone with namespaces, process_vm_*, bpf, perf, userfaultfd, keyrings, io_uring and the like."""
     machine = platform.machine()
@@ -85,9 +92,11 @@ def main() -> None:
     if "--deny" in names:
         names.remove("--deny")
         deny_as_docker_does()
+    workload = Working() if "--workshop" in names else Holding()
+    names = [name for name in names if name != "--workshop"]
     limits = {"memory_mb": 4000, "output_mb": 1000, "threads": 20} if level == "off" else {"memory_mb": 500, "output_mb": 5}
     executor = Processes(workers=1, sandbox=level, timeout_seconds=20, **limits)
-    executor.start(Holding(), lambda: {"train": {}, "test": {"x": np.ones(5)}})
+    executor.start(workload, lambda: {"train": {}, "test": {"x": np.ones(5)}})
     try:
         results = {name: run(executor, ATTACKS[name]) for name in names or ATTACKS}
         layers = executor.layers

@@ -69,7 +69,7 @@ def write_waves(file: Path) -> Path:
     random, time = np.random.default_rng(0), np.arange(24)
     lines = []
     for number in range(120):
-        wave = np.sin(time / [4, 2][number % 2] + random.uniform(0, 6)) + 0.1 * random.normal(size=24)
+        wave = np.sin(time / [4, 2][number % 2] + random.uniform(0, 1)) + 0.1 * random.normal(size=24)
         lines.append(",".join([f"s{number}", *(f"{value:.3f}" for value in wave), ["slow", "quick"][number % 2]]))
     file.write_text("\n".join([",".join(["name", *map(str, time), "wave"]), *lines]) + "\n")
     return file

@@ -95,7 +95,6 @@ BROAD_EXCEPT = {
     "executors/child.py": "the boundary of the candidate's process, where nobody presses Ctrl-C",
     "executors/supervisor.py": "the boundary of the candidate's process before its own code: our failure is told as ours",
     "executors/processes.py": "a thread's boundary: whoever holds the future must hear of our bugs",
-    "scaffold/writing.py": "removes what it has written of a folder, whatever stopped it, and passes that on",
     "tasks/foreign/evaluating.py": "whatever an evaluator raises is told in words, from the process that it runs in",
     "tasks/foreign/stand_ins.py": "what a program raises is written down as its evaluation, as the original does",
     "tasks/folder/user_code.py": "whatever a user's own function raises is told to the user",

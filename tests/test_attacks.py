@@ -37,6 +37,18 @@ SETTINGS = {
     "as root, in bubblewrap": ("bwrap", True, False),
     "as a user, in bubblewrap": ("bwrap", False, False),
 }
+WORKSHOPS = {
+    "as root": ("strict", True, False),
+    "as a user, where Docker's profile denies": ("strict", False, True),
+    "as a user, in bubblewrap": ("bwrap", False, False),
+}
+ALLOWED_IN_A_WORKSHOP = {  # harms that are none there: its processes are counted and ended, its limits can only be lowered
+    "fork bomb",
+    "vfork through the C library",
+    "a pair of sockets",
+    "raising its own limits",
+    "locking a library",
+}
 
 
 @cache
@@ -66,7 +78,7 @@ def _call(command: list[str], *, root: bool, packages: str, **options: Any) -> s
 
 
 @cache
-def _results(level: str, root: bool, deny: bool) -> dict[str, Any]:
+def _results(level: str, root: bool, deny: bool, workshop: bool = False) -> dict[str, Any]:
     """Run all attacks under one setting."""
     if root and os.getuid() != 0:
         pytest.skip("needs root")
@@ -76,6 +88,7 @@ def _results(level: str, root: bool, deny: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
         command = [python, str(_HERE / "attack_runner.py"), level, folder, *(["--deny"] if deny else [])]
+        command += ["--workshop"] if workshop else []
         names = [name for name in ATTACKS if "{fork}" not in ATTACKS[name] or platform.machine() == "x86_64"]
         done = _call([*command, *names], root=root, packages=packages)
     if "SandboxError" in done.stderr:
@@ -90,6 +103,16 @@ def _results(level: str, root: bool, deny: bool) -> dict[str, Any]:
 def test_every_attack_is_contained(setting: str) -> None:
     results = _results(*SETTINGS[setting])["results"]
     assert {name: result for name, result in results.items() if result["harmed"] or result["left"]} == {}
+    assert len(results) > 50
+
+
+@pytest.mark.parametrize("setting", WORKSHOPS)
+@pytest.mark.xdist_group("attacks")
+def test_every_attack_is_contained_in_a_workshop(setting: str) -> None:
+    results = _results(*WORKSHOPS[setting], workshop=True)["results"]
+    harmed = {name: result for name, result in results.items() if result["harmed"] and name not in ALLOWED_IN_A_WORKSHOP}
+    assert harmed == {}
+    assert {name: result for name, result in results.items() if result["left"]} == {}
     assert len(results) > 50
 
 

@@ -5,11 +5,13 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from executor_workloads import Python
 
 from nasmith.errors import NasmithError
-from nasmith.executors.launch import Setup, Zygote, _environment
+from nasmith.executors.launch import Setup, Zygote, _command, _environment
+from nasmith.executors.sandbox import bubblewrap
 from nasmith.executors.sandbox.policy import Level
 
 
@@ -100,3 +102,23 @@ def test_no_variable_comes_along_because_its_name_begins_well(name: str, monkeyp
     environment = _environment()
     assert "secret" not in environment.values()
     assert {"PATH", "LC_ALL", "PYTHONUTF8"} <= set(environment)
+
+
+def test_a_setup_says_what_a_workload_may_read_and_whether_it_may_write() -> None:
+    class Asks(Python):
+        readable = (Path("/data"),)
+        workshop = True
+
+    Asks.__module__, Asks.__qualname__ = __name__, "Asks"
+    globals()["Asks"] = Asks
+    assert {"readable": ["/data"], "workshop": True}.items() <= Setup.of(Asks(), Level.STRICT).header.items()
+    assert {"readable": [], "workshop": False}.items() <= Setup.of(Python(), Level.STRICT).header.items()
+
+
+def test_in_bubblewrap_hidden_modules_are_hidden_wherever_they_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bubblewrap, "command", lambda: "bwrap")
+    header = {"sandbox": Level.BWRAP, "path": sys.path, "hidden": ["numpy"]}
+    line = _command(["python"], header)
+    shown = {Path(line[place + 1]) for place, word in enumerate(line) if word == "--ro-bind"}
+    numpy = Path(np.__file__).parent.resolve()
+    assert shown and not shown & {numpy, *numpy.parents}

@@ -77,3 +77,29 @@ def test_shared_memory_of_several_processes_counts_once() -> None:
 def test_end_all_leaves_none_but_those_to_keep() -> None:
     done = subprocess.run([sys.executable, "-c", _LAST_STAND], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "True 10 []\n"
+
+
+def test_a_child_may_stay_while_everything_below_it_goes() -> None:
+    code = """
+import os, time
+from nasmith.executors.supervisor import descendants, end_all, set_subreaper, wake_on_child
+
+set_subreaper()
+wake = wake_on_child()
+read, write = os.pipe()
+stays = os.fork()
+if stays == 0:
+    import signal
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    os.fork()
+    os.write(write, b"x")
+    time.sleep(1000)
+for _ in range(2):
+    os.read(read, 1)
+before = len(descendants(os.getpid()))
+end_all(wake, lambda *_: None, hollow=[stays])
+print(before, descendants(os.getpid()) == [stays])
+end_all(wake, lambda *_: None)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "2 True\n", done.stderr

@@ -154,7 +154,7 @@ def test_a_table_as_it_comes_is_read(tmp_path):
     settings = yaml.safe_load((tmp_path / "task" / "task.yaml").read_text())
     assert settings["title"] == "price: EUR, a quantity, from a table of 60 rows"
     code = (tmp_path / "task" / "task.py").read_text()
-    assert "CATEGORIES = ['town']" in code and "IGNORED = ['name', 'one']" in code
+    assert 'CATEGORIES = ["town"]' in code and 'IGNORED = ["name", "one"]' in code
     task = Folder(str(tmp_path / "task"), steps=5)
     task.check()
     assert task.splits.train[0].shape[1] == 4  # size and three towns
@@ -183,7 +183,7 @@ def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr("nasmith.scaffold.writing.write_whole", full)
     given = Wanted("table", str(write_table(tmp_path / "w.csv")))
-    with pytest.raises(ConfigError, match="cannot write into .*: No space left on device"):
+    with pytest.raises(ConfigError, match=r"cannot write into .*: No space left on device"):
         write_folder(tmp_path / "deep" / "task", given)
     assert [path.name for path in tmp_path.iterdir()] == ["w.csv"]
     assert "task.yaml" not in taken  # what makes it a task comes last

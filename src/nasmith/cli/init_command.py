@@ -53,7 +53,7 @@ def init(
     """Write a task folder: your data, your model, what counts. What is not said is asked, or found in the data."""
     from nasmith.scaffold import TEMPLATES, Wanted, write_folder
 
-    asks = sys.stdin.isatty() and not yes
+    asks = _is_terminal() and not yes
     if template is None:
         template = "module" if source else _choose(asks, TEMPLATES)
     if template not in TEMPLATES:
@@ -76,6 +76,10 @@ def init(
         out.print(f"  {path.relative_to(folder)}", markup=False, highlight=False)
     out.print("Look at task.yaml and task.py. Then try it:", highlight=False)
     out.print(f"  nasmith check {folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _title(folder: Path) -> str:

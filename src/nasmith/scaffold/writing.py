@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -123,7 +124,7 @@ def _images(folder: Path, wanted: Wanted) -> dict[str, str]:
     found = look_at_images(path)
     values = {
         "title": f"Images of {len(found.classes)} classes",
-        "data": repr(str(path)),
+        "data": _literal(str(path)),
         "size": found.size,
         "mode": "L" if found.grey else "RGB",
         "outputs": len(found.classes),
@@ -150,12 +151,12 @@ def _table(folder: Path, wanted: Wanted) -> dict[str, str]:
         raise UsageError(f"--data: {path} has no column to predict {target!r} from: each holds one value alone, or free text.")
     values = {
         "title": f"{target}, {what} from a table of {found.rows:,} rows",
-        "data": repr(str(path)),
-        "target": repr(target),
+        "data": _literal(str(path)),
+        "target": _literal(target),
         "kind": kind,
         "problem": kind.capitalize(),
-        "categories": repr([name for name in inputs if name in found.words and name not in ignored]),
-        "ignored": repr(ignored) if ignored else "",
+        "categories": _literal([name for name in inputs if name in found.words and name not in ignored]),
+        "ignored": _literal(ignored) if ignored else "",
         "outputs": found.distinct[target] if kind == "classification" else 1,
         "delimiter": _delimiter(found),
     }
@@ -176,9 +177,9 @@ def _series(folder: Path, wanted: Wanted) -> dict[str, str]:
         _demand_filled(path, found, name)
     values = {
         "title": f"Forecast of {target} from {found.rows:,} points in time",
-        "data": repr(str(path)),
-        "columns": repr(numbers),
-        "target": repr(target),
+        "data": _literal(str(path)),
+        "columns": _literal(numbers),
+        "target": _literal(target),
         "window": max(4, min(48, found.rows // 10)),
         "horizon": 1,
         "kind": "regression",
@@ -202,9 +203,9 @@ def _series_with_classes(folder: Path, wanted: Wanted, path: Path, found: Table)
         _demand_filled(path, found, name)
     values = {
         "title": f"{target}, one of {found.distinct[target]} classes, of {found.rows:,} series of {len(points)} points",
-        "data": repr(str(path)),
-        "target": repr(target),
-        "ignored": repr([name for name in found.words if name != target]),
+        "data": _literal(str(path)),
+        "target": _literal(target),
+        "ignored": _literal([name for name in found.words if name != target]),
         "kind": "classification",
         "outputs": found.distinct[target],
         "channels": 1,
@@ -215,8 +216,9 @@ def _series_with_classes(folder: Path, wanted: Wanted, path: Path, found: Table)
 
 def _text(folder: Path, wanted: Wanted) -> dict[str, str]:
     path = _absolute(wanted.data)
-    values = _texts_in_folders(path, wanted) if path.is_dir() else _texts_in_table(path, wanted)
-    return _rendered(folder, wanted, {"data": repr(str(path)), "words": 2000, "length": 48, "most_params": 1_000_000} | values)
+    found = _texts_in_folders(path, wanted) if path.is_dir() else _texts_in_table(path, wanted)
+    shared = {"data": _literal(str(path)), "words": 2000, "length": 48, "most_params": 1_000_000}
+    return _rendered(folder, wanted, shared | found)
 
 
 def _texts_in_folders(path: Path, wanted: Wanted) -> dict[str, Any]:
@@ -240,8 +242,8 @@ def _texts_in_table(path: Path, wanted: Wanted) -> dict[str, Any]:
     _demand_filled(path, found, target)
     return {
         "title": f"{target}, one of {found.distinct[target]} classes, of {found.rows:,} texts",
-        "text": repr(text),
-        "target": repr(target),
+        "text": _literal(text),
+        "target": _literal(target),
         "outputs": found.distinct[target],
         "folder_of_texts": False,
         "delimiter": _delimiter(found),
@@ -286,6 +288,11 @@ def _demand_filled(path: Path, found: Table, column: str) -> None:
 def _delimiter(found: Table) -> str:
     """Return what `csv.DictReader` must be told."""
     return "" if found.delimiter == "," else f", delimiter={found.delimiter!r}"
+
+
+def _literal(value: str | list[str]) -> str:
+    """Return what stands for a value in Python, in double quotes, as formatters want it."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _yaml(text: str) -> str:

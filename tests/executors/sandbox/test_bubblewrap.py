@@ -150,3 +150,13 @@ def test_python_runs_in_it_with_its_libraries_alone(tmp_path: Path) -> None:
     libraries = (Path(sys.base_prefix) / "lib").glob("libpython*")
     script = f"{program} -I -S -c 'import json, os; print(os.path.exists(\"{tmp_path}\"))'"
     assert _bubblewrapped(script, program, *stdlib, *libraries) == "False\n"
+
+
+@pytest.mark.parametrize(("user", "written"), [(0, True), (1000, False)])
+def test_in_a_workshop_root_writes_temporary_files_and_another_user_mounts_a_place(
+    monkeypatch: pytest.MonkeyPatch, user: int, written: bool
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    line = bubblewrap.wrapped(["true"], [], "bwrap", workshop=True)
+    assert ("--remount-ro" not in line) is written
+    assert ("CAP_CHOWN" in line) is written

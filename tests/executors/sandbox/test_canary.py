@@ -13,7 +13,7 @@ import pytest
 from apart import needs_linux, needs_root, run
 from executor_workloads import holds
 
-from nasmith.executors.sandbox.canary import ATTEMPTS, main, try_out
+from nasmith.executors.sandbox.canary import ATTEMPTS, IN_A_WORKSHOP, main, try_out
 from nasmith.executors.sandbox.policy import Level, Sandbox
 
 pytestmark = needs_linux
@@ -204,3 +204,51 @@ def test_the_program_gives_the_reason_of_a_refusal(monkeypatch: pytest.MonkeyPat
     found = json.loads(capsys.readouterr().out)
     assert (found["layers"], found["leaks"]) == ([], [])
     assert "no Landlock" in found["refused"]
+
+
+# In a workshop.
+
+_WORKSHOP = """
+import json, sys
+from nasmith.executors.sandbox import canary, identity, landlock, namespaces, seccomp
+from nasmith.executors.sandbox.policy import Level, Sandbox
+
+weak, spaces = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+if not spaces:
+    namespaces.available = lambda **options: False
+for name in weak:
+    place = {"restrict": landlock, "install": seccomp, "become_nobody": identity}[name]
+    setattr(place, name, lambda *arguments, **options: None)
+sandbox = Sandbox(Level.STRICT, workshop=True)
+try:
+    print(json.dumps(canary.try_out(sandbox)))
+except OSError as error:
+    print(json.dumps(str(error)))
+finally:
+    sandbox.close()
+"""
+
+
+@_needs_a_sandbox
+@pytest.mark.parametrize("spaces", [True, False])
+def test_in_a_workshop_network_files_keys_and_other_processes_are_out_of_reach(spaces: bool) -> None:
+    assert run(_WORKSHOP, "[]", json.dumps(spaces)) == []
+
+
+@_needs_a_sandbox
+def test_in_a_workshop_a_layer_that_is_missing_is_found() -> None:
+    assert "read files outside the libraries" in run(_WORKSHOP, '["restrict"]', "false")
+    assert {"open network connections", "open connections to other programs"} <= set(run(_WORKSHOP, '["install"]', "false"))
+
+
+@_needs_a_sandbox
+@needs_root
+def test_in_a_workshop_with_no_layer_everything_is_found() -> None:
+    found = run(_WORKSHOP, '["restrict", "install", "become_nobody"]', "false")
+    assert set(found) == set(IN_A_WORKSHOP)
+
+
+@_needs_a_sandbox
+def test_a_workshop_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    code = _WORKSHOP.replace("sandbox = Sandbox", "canary._use_the_workshop = lambda: open('/proc/1/mem')\nsandbox = Sandbox")
+    assert "Permission denied" in run(code, "[]", "true")

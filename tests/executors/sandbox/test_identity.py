@@ -179,3 +179,20 @@ def test_a_folder_below_one_that_only_its_owner_may_enter_is_not(folder: Path) -
 def test_folders_that_do_not_exist_are_not_in_the_way(folder: Path) -> None:
     assert readable_by_all([folder / "no such folder" / "below"])
     assert not readable_by_all([folder / "no such folder", Path("/root")]) or Path("/root").stat().st_mode & 1
+
+
+@needs_linux
+@needs_root
+def test_programs_that_nobody_starts_may_keep_the_right_to_read(secret: Path) -> None:
+    code = """
+import json, os, subprocess, sys
+from nasmith.executors.sandbox.identity import become_nobody
+from nasmith.executors.sandbox import kernel
+
+become_nobody(61_999, True, programs=True)
+kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+status = subprocess.run(["cat", "/proc/self/status", sys.argv[1]], capture_output=True, text=True)
+rights = [line.split()[1] for line in status.stdout.splitlines() if line.startswith(("CapEff", "CapPrm"))]
+print(json.dumps([rights, status.returncode]))
+"""
+    assert run(code, secret) == [["0000000000000004"] * 2, 0]

@@ -235,3 +235,44 @@ def test_each_kernel_is_asked_for_all_that_it_knows_and_no_more(
     device = 0b110 | (1 << 15 if known >= 5 else 0)
     assert allowed == [0b1100, 0b100, device, device]  # a folder's entries are listed, a file has none
     assert all(rights & ~words[0] == 0 for rights in allowed)
+
+
+@pytest.mark.skipif(landlock.version() < 3, reason="this kernel's Landlock does not guard truncating")
+def test_what_may_be_written_may_be_changed_and_run_and_nothing_else_may(places: Path) -> None:
+    code = """
+import json, os, sys
+from pathlib import Path
+from nasmith.executors.sandbox import kernel, landlock
+
+os.chdir(sys.argv[1])
+kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+(Path("open") / "program").write_text("#!/bin/true")
+(Path("open") / "program").chmod(0o755)
+readable = map(Path, ["/bin", "/lib", "/lib64", "/usr", "shut"])
+landlock.restrict(landlock.ruleset(readable, writable=[Path("open")], programs=True))
+found = {}
+for name, attempt in {
+    "write": lambda: Path("open/new").write_text("x"),
+    "truncate": lambda: os.truncate("open/file", 1),
+    "make": lambda: Path("open/made").mkdir(),
+    "remove": lambda: Path("open/file").unlink(),
+    "move": lambda: Path("open/new").rename("open/made/new"),
+    "run": lambda: os.waitpid(os.posix_spawn("open/program", ["program"], {}), 0),
+    "run the system's": lambda: os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0),
+    "read elsewhere": lambda: Path("shut/file").read_text(),
+    "write elsewhere": lambda: Path("shut/new").write_text("x"),
+    "truncate elsewhere": lambda: os.truncate("shut/file", 1),
+    "move elsewhere": lambda: Path("open/made/new").rename("shut/new"),
+    "link from elsewhere": lambda: os.link("shut/file", "open/linked"),
+    "read what nothing is said of": lambda: Path("alone").read_text(),
+    "a socket": lambda: os.mknod("open/socket", 0o140600),
+}.items():
+    try:
+        attempt()
+        found[name] = True
+    except OSError:
+        found[name] = False
+print(json.dumps(sorted(name for name, done in found.items() if done)))
+"""
+    allowed = ["make", "move", "read elsewhere", "remove", "run", "run the system's", "truncate", "write"]
+    assert run(code, places) == allowed

@@ -177,3 +177,22 @@ def test_what_is_read_is_what_was_written(limits: Limits) -> None:
 def test_unknown_limits_are_refused() -> None:
     with pytest.raises(TypeError):
         Limits.read(_LIMITS.plain() | {"electricity": 1})
+
+
+def test_in_a_workshop_files_may_take_the_output_and_threads_may_reserve_addresses() -> None:
+    first, now, _, data, _ = _set(options={"strict": True, "workshop": True})
+    assert now["FSIZE"] == _lowered(first["FSIZE"], 1 << 20)
+    assert now["AS"] == first["AS"]
+    assert data + (2 << 30) <= now["DATA"][0] == now["DATA"][1] < data + (2 << 30) + (64 << 20)
+    assert now["MEMLOCK"] == _lowered(first["MEMLOCK"], 0)
+
+
+def test_who_is_known_to_be_alone_need_not_be_counted() -> None:
+    code = """
+import json, resource
+from nasmith.executors.sandbox.limits import Limits, limit_threads, most_processes
+
+limit_threads(most_processes(Limits(5, 1 << 30, 1, threads=2)), present=1)
+print(json.dumps(resource.getrlimit(resource.RLIMIT_NPROC)))
+"""
+    assert run(code) == [73, 73]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -199,3 +200,30 @@ except OSError as error:
     number, words = run(code)
     assert number == 1
     assert "unshare: " in words
+
+
+def test_memory_that_is_mounted_holds_so_much_and_nobody_else_sees_it() -> None:
+    code = """
+import json, os
+from pathlib import Path
+from nasmith.executors.sandbox import namespaces
+
+if not namespaces.available(mounts=True):
+    print(json.dumps("not here"))
+    raise SystemExit
+mark = namespaces.MEMORY / f"nasmith-test-{os.getpid()}"
+if os.fork() == 0:
+    namespaces.enter(mounts=True)
+    namespaces.mount_memory(1 << 20, 16)
+    mark.write_bytes(b"x" * (1 << 19))
+    try:
+        (namespaces.MEMORY / "more").write_bytes(b"x" * (1 << 20))
+    except OSError as error:
+        os._exit(error.errno)
+    os._exit(0)
+print(json.dumps([os.waitstatus_to_exitcode(os.wait()[1]), mark.exists()]))
+"""
+    found = run(code)
+    if found == "not here":
+        pytest.skip("this system does not let a process mount a file system of its own")
+    assert found == [errno.ENOSPC, False]

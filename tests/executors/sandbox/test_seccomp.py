@@ -392,3 +392,69 @@ if pid == 0:
 print(json.dumps(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
 """
     assert run(code) == -signal.SIGSYS
+
+
+# What a job with a workshop may ask for.
+
+_FREEDOMS = [Freedom(signals, modes) for signals in (False, True) for modes in (False, True)]
+_STILL_REFUSED = {
+    "socket", "connect", "accept", "bind", "shmget", "semget", "msgget", "chown", "fchownat", "ptrace", "setuid", "capset",
+    "mknod", "mknodat", "rt_sigqueueinfo", "setpriority", "sched_setscheduler", "chroot", "mount", "reboot", "tkill",
+    "io_setup", "mq_open", "keyctl", "unshare", "perf_event_open", "open_by_handle_at", "setns", "process_vm_readv",
+    "process_vm_writev", "kcmp", "seccomp", "memfd_create", "bpf", "execveat", "userfaultfd", "pidfd_send_signal",
+    "io_uring_setup", "pidfd_open", "openat2", "pidfd_getfd", "process_madvise", "landlock_restrict_self", "memfd_secret",
+}  # fmt: skip
+
+
+_FREE = Freedom(signals=True, modes=True)
+
+
+def _in_a_workshop(processor: str, name: str, *arguments: int, freedom: Freedom = _FREE) -> str | int:
+    architecture, numbers = kernel.ARCHITECTURES[processor]
+    known = numbers | _DANGEROUS[processor]
+    program = assemble(rules(_PID, 1, False, freedom), architecture, numbers)
+    return _interpret(program, architecture, known[name], (*arguments, *(0,) * (6 - len(arguments))))
+
+
+@_each_processor
+def test_a_workshop_gives_no_sockets_no_tracing_and_nothing_of_the_kernels_depths(processor: str) -> None:
+    names = sorted(_STILL_REFUSED & set(_DANGEROUS[processor]))
+    assert len(names) > 20
+    assert {name: _in_a_workshop(processor, name) for name in names} == dict.fromkeys(names, errno.EPERM)
+
+
+@_each_processor
+def test_a_workshop_gives_processes_and_files(processor: str) -> None:
+    for name in ("execve", "mkdirat", "unlinkat", "renameat2", "ftruncate", "setsid", "pwrite64", "epoll_create1"):
+        assert _in_a_workshop(processor, name) == _ALLOW
+    assert _in_a_workshop(processor, "clone", 17) == _ALLOW  # SIGCHLD: a fork
+    hidden = {"new user namespace": 0x10000000, "parent": 0x8000, "traced": 0x2000, "untraced": 0x800000}
+    assert {_in_a_workshop(processor, "clone", 17 | flag) for flag in hidden.values()} == {errno.EPERM}
+
+
+@_each_processor
+def test_pairs_of_sockets_are_local_streams(processor: str) -> None:
+    local, internet, stream, datagram, closing = 1, 2, 1, 2, 0o2000000
+    assert _in_a_workshop(processor, "socketpair", local, stream | closing) == _ALLOW
+    assert _in_a_workshop(processor, "socketpair", local, datagram) == errno.EPERM
+    assert _in_a_workshop(processor, "socketpair", internet, stream) == errno.EPERM
+
+
+@_each_processor
+@pytest.mark.parametrize("freedom", _FREEDOMS)
+def test_signals_and_modes_are_as_free_as_the_other_layers_make_them_harmless(processor: str, freedom: Freedom) -> None:
+    others = _ALLOW if freedom.signals else errno.EPERM
+    assert [_in_a_workshop(processor, "kill", pid, freedom=freedom) for pid in (_PID, 0, 1, _PID + 1)] == [
+        _ALLOW,
+        _ALLOW,
+        others,
+        others,
+    ]
+    assert _in_a_workshop(processor, "fchmodat", freedom=freedom) == (_ALLOW if freedom.modes else 0)
+    assert _in_a_workshop(processor, "utimensat", freedom=freedom) == 0  # it claims success and does nothing
+
+
+@_each_processor
+def test_the_program_of_a_workshop_is_short_enough_for_the_kernel(processor: str) -> None:
+    program = assemble(rules(_PID, 1, True, _FREE), *kernel.ARCHITECTURES[processor])
+    assert len(program) // 8 < 4096

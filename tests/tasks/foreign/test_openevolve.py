@@ -113,3 +113,56 @@ def test_a_program_without_marks_may_change_as_a_whole(tmp_path):
     reply = f"```python\n{plain.replace('3.0, 2.0', '0.0, 0.5')}```"
     _, found = searched(folder, tmp_path / "runs.sqlite3", reply, executor=Processes(workers=1))
     assert OpenEvolve(str(folder)).describe().fixed == () and found[2].metrics["combined_score"] == 1.0
+
+
+def test_files_are_found_by_relative_names_and_new_ones_go_to_a_place_of_their_own(tmp_path):
+    evaluator = (
+        "from pathlib import Path\n\n\ndef evaluate(path):\n    goal = float(Path('goal.txt').read_text())\n"
+        "    Path('trace').write_text('x')\n    return {'combined_score': goal, 'files': len(list(Path().glob('trace')))}\n"
+    )
+    folder = openevolve(tmp_path / "f", evaluator)
+    _, found = searched(folder, tmp_path / "runs.sqlite3", whole("return 1, 1"), executor=Processes(workers=1))
+    assert found[1].metrics["combined_score"] == found[2].metrics["combined_score"] == 1.5
+    assert found[2].metrics["files"] == 1 and not (folder / "trace").exists()
+
+
+def test_keys_in_the_folder_cannot_be_read_by_programs(tmp_path):
+    folder = openevolve(tmp_path / "f", config="llm: {api_key: sk-planted}\nevaluator: {timeout: 10}\n")
+    (folder / ".env").write_text("KEY=sk-planted")
+    replies = [whole(f"return len(open({str(folder / name)!r}).read()), 0") for name in ("config.yaml", ".env", "goal.txt")]
+    task = OpenEvolve(str(folder))
+    _, found = searched(folder, tmp_path / "runs.sqlite3", *replies, executor=Processes(workers=1))
+    assert [found[number].status for number in (2, 3, 4)] == [Status.FAILED, Status.FAILED, Status.OK]
+    assert any("API key" in note for note in task.notes())
+
+
+def test_a_result_object_may_be_returned_and_its_texts_are_told_where_there_is_no_score(tmp_path):
+    evaluator = (
+        "from openevolve.evaluation_result import EvaluationResult\n\n\ndef evaluate(path):\n"
+        "    fine = '3.0, 2.0' in open(path).read()\n    metrics = {'combined_score': 1.0} if fine else {}\n"
+        "    return EvaluationResult(metrics=metrics, artifacts={'stderr': 'first\\nthe last line'})\n"
+    )
+    folder = openevolve(tmp_path / "f", evaluator)
+    _, found = searched(folder, tmp_path / "runs.sqlite3", whole("return 1, 1"), executor=Processes(workers=1))
+    assert found[1].metrics["combined_score"] == 1.0
+    assert found[2].status is Status.INVALID and "the last line" in found[2].message
+
+
+def test_where_a_program_fails_is_told_by_its_own_lines(tmp_path):
+    folder = openevolve(tmp_path / "f")
+    reply = whole("number = 0\n    return 1 / number, 0")
+    _, found = searched(folder, tmp_path / "runs.sqlite3", reply, executor=Processes(workers=1))
+    assert found[2].message.startswith("ZeroDivisionError: division by zero")
+    assert "in search: return 1 / number, 0" in found[2].message
+
+
+def test_an_executor_in_this_process_works_too_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    evaluator = "def evaluate(path):\n    with open(path) as file:\n        return {'combined_score': len(file.read())}\n"
+    folder = openevolve(tmp_path / "f", evaluator)
+    before = set(tmp_path.iterdir())
+    workload = OpenEvolve(str(folder)).workload()
+    workload.warm()
+    arrays, facts = workload.fit(PROGRAM, 0, {})
+    assert facts == {"metric/combined_score": len(PROGRAM)} and not arrays
+    assert set(tmp_path.iterdir()) == before
