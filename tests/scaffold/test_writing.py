@@ -148,7 +148,8 @@ def test_data_that_has_gone_is_missed_by_name(template, reason, tmp_path):
 
 def test_a_table_as_it_comes_is_read(tmp_path):
     lines = ["name;size;town;one;price: EUR"]
-    lines += [f"Name {n};{'' if n % 9 == 0 else n};{'town ' + str(n % 3)};x;{n * 1.5 + 0.25}" for n in range(60)]
+    sizes = ["" if n % 9 == 0 else " " if n % 8 == 0 else str(n) for n in range(60)]
+    lines += [f"Name {n};{size};town {n % 3};x;{n * 1.5 + 0.25}" for n, size in enumerate(sizes)]
     (tmp_path / "t.csv").write_text("\ufeff" + "\n".join(lines) + "\n", encoding="utf-8")
     write_folder(tmp_path / "task", Wanted("table", str(tmp_path / "t.csv")))
     settings = yaml.safe_load((tmp_path / "task" / "task.yaml").read_text())

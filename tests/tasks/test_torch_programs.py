@@ -151,3 +151,11 @@ def test_materialized_model_can_be_trained():
     assert model.training
     model(torch.randn(4, 40)).sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_annotations_are_left_alone_where_the_preamble_postpones_them():
+    preamble = "from __future__ import annotations\nimport torch\nfrom torch import nn\n"
+    text = "class Model(nn.Module):\n    def forward(self, x: NeverDefined) -> NeverDefined:\n        return x\n"
+    assert build(text, preamble)(torch.zeros(2, 3)).shape == (2, 3)
+    with pytest.raises(ValueError, match="NeverDefined"):
+        build(text, preamble.partition("\n")[2])

@@ -5,6 +5,7 @@ All that can go wrong in such a text becomes a `ValueError` with the reason and,
 """
 
 from __future__ import annotations
+import __future__
 
 import inspect
 import math
@@ -61,10 +62,12 @@ def build(text: str, preamble: str = "") -> nn.Module:
         ValueError: It does not parse, raises, defines no `Model`, or `Model()` is no module.
     """
     namespace: dict[str, Any] = {"__name__": "nasmith_program"}
-    exec(compile(preamble, "<preamble>", "exec"), namespace)
+    # `dont_inherit`: the __future__ imports that count are those of the preamble, not of this file.
+    above = compile(preamble, "<preamble>", "exec", dont_inherit=True)
+    exec(above, namespace)
+    postponed = above.co_flags & __future__.annotations.compiler_flag
     with _Reasons("raises while building"):
-        # `dont_inherit`: the __future__ imports of this file are not the program's.
-        exec(compile(text, _FILE_NAME, "exec", dont_inherit=True), namespace)
+        exec(compile(text, _FILE_NAME, "exec", flags=postponed, dont_inherit=True), namespace)
         make = namespace.get("Model")
         if not callable(make):
             raise _RejectedError("defines no Model")

@@ -27,7 +27,7 @@ def inputs(rows: list[dict[str, str]]) -> np.ndarray:
         if name in CATEGORIES:
             columns += [[float(value == word) for value in values] for word in sorted(set(values))]
         else:
-            column = np.array([float(value) if value else np.nan for value in values])
+            column = np.array([float(value) if value.strip() else np.nan for value in values])
             columns.append(np.where(np.isnan(column), np.nanmedian(column), column))
     return np.array(columns, dtype=np.float32).T
 
