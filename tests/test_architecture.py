@@ -20,6 +20,7 @@ SRC = ROOT / "src" / "nasmith"
 
 # A module imports only from lines above its own, and from its own folder.
 LAYERS: tuple[tuple[str, ...], ...] = (
+    ("design_limits",),
     ("types", "errors", "files", "redaction", "seeding", "space"),
     ("events", "problems", "protocols", "source", "yaml_files"),
     ("population", "bandit", "frames", "halving", "handing_out", "stopping", "telling", "valuing"),
@@ -38,12 +39,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("result",),  # draws and writes reports, and is what `api` returns
     ("api",),
     ("arms", "checkup", "fleet", "own_loop"),
-    ("comparing",),
+    ("chat_playing", "comparing"),
     ("nasmith",),  # the package's own names
     ("cli",),
 )
-IMPLEMENTATIONS = set(LAYERS[4])
+IMPLEMENTATIONS = set(LAYERS[5])
 MAY_NAME_IMPLEMENTATIONS = {
+    "chat_playing": "plays what the record of one task holds, in memory",
     "api": "opens the storage that a path or URL names",
     "checkup": "asks the sandbox which files candidates may read",
     "fleet": "makes runs in memory, whatever storage takes them",
@@ -74,6 +76,7 @@ NO_SOURCE = {
     "test_benchmarks": "runs benchmarks/",
     "test_faults": "breaks the database, the disk and the clock under whole runs",
     "test_misbehaving_servers": "runs searches against a server that fails in every way",
+    "test_search_for_images": "searches, kills, resumes and exports by the command line, with trainings on images",
     "test_kills": "kills the processes of whole runs",
     "test_objectives": "runs whole searches on tasks with other objectives",
     "test_secrets": "looks for planted secrets in all that a run leaves",
@@ -87,9 +90,13 @@ LARGE_CLASSES = {
     "storage/memory.py:Memory": "implements Storage, which has 17",
     "tasks/foreign/foreign_task.py:ForeignTask": "implements Task with most of its optional attributes",
     "tasks/folder/folder.py:Folder": "implements Task with most of its optional attributes",
+    "tasks/imagenet/imagenet_task.py:ImageNetMobile": "implements Task with most of its optional attributes",
 }
-GLOBAL_RANDOMNESS: dict[str, str] = {}
+GLOBAL_RANDOMNESS = {
+    "tasks/imagenet/trainer.py": "dropout and Kornia draw from no other, in a process that does nothing but one training",
+}
 BROAD_EXCEPT = {
+    "tasks/imagenet/image_sources.py": "whatever a hub's package raises (network, name, permission) is told to the user",
     "lane.py": "hands what a thread raised to whoever holds the future, as concurrent.futures does",
     "executors/attempt.py": "the boundary: whatever a candidate's code raises is its result",
     "executors/child.py": "the boundary of the candidate's process, where nobody presses Ctrl-C",

@@ -27,6 +27,7 @@ def test_the_commands_that_the_readme_names_exist():
     from nasmith.cli.app import app
 
     known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    known |= {group.name for group in app.registered_groups}
     named = set(re.findall(r"nasmith ([a-z]+)", README)) - {"searches", "reports", "trains"}
     assert named <= known | {"and"}, named - known
 

@@ -197,3 +197,40 @@ def test_what_waits_is_dropped_when_asked():
     assert trials.futures == [executor.futures[10]]
     assert executor.end(trials, 10) == [10]
     assert (trials.futures, executor.began) == ([], [10, 11, 12])
+
+
+class Keeping(Canned):
+    """Keeps the jobs, and does none."""
+
+    def __init__(self):
+        super().__init__(outcome())
+
+    def submit(self, job):
+        self.jobs.append(job)
+        return Future()
+
+
+def test_a_resumable_training_has_a_folder_whose_checkpoints_go_once_it_is_stored(tmp_path):
+    class Long(ToyTask):
+        resumable = True
+
+    executor = Keeping()
+    trials = Trials(Long(), executor, lambda metrics: True, folder=lambda: tmp_path)
+    trials.submit(CANDIDATE, 11)
+    place = tmp_path / "trainings" / f"{CANDIDATE.id}-11"
+    assert executor.jobs[0].folder == str(place)
+    place.mkdir(parents=True)
+    for name in ("checkpoint.pt", "result.pt", "curve.csv"):
+        (place / name).write_text("x")
+    trials.note(Evaluation(CANDIDATE.id, Status.OK, seed=12))
+    assert len(list(place.iterdir())) == 3
+    trials.note(Evaluation(CANDIDATE.id, Status.OK, seed=11))
+    assert [path.name for path in place.iterdir()] == ["curve.csv"]
+
+
+def test_other_trainings_have_none(tmp_path):
+    executor = Keeping()
+    trials = Trials(ToyTask(), executor, lambda metrics: True, folder=lambda: tmp_path)
+    trials.submit(CANDIDATE, 11)
+    trials.note(Evaluation(CANDIDATE.id, Status.OK, seed=11))
+    assert executor.jobs[0].folder == "" and not list(tmp_path.iterdir())

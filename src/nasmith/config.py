@@ -33,7 +33,7 @@ from nasmith.matching import default_lm
 from nasmith.verify import Verification
 from nasmith.yaml_files import YamlFile
 
-__all__ = ["Component", "RunConfig", "resolve"]
+__all__ = ["Component", "RunConfig", "resolve", "setting"]
 
 _STRICT = ConfigDict(extra="forbid")
 _KINDS = registry.PARTS
@@ -118,7 +118,7 @@ def resolve(
         raise ConfigError(f"no task was named. Valid: {', '.join(registry.names('tasks'))}.")
     values = _with_defaults(values, settings)
     config = _build(values, read)
-    updates = [(key, value) for key, value in map(_setting, settings)]
+    updates = [(key, value) for key, value in map(setting, settings)]
     updates += [(key, value) for key, value in (flags or {}).items() if value is not None]
     if updates:
         values = config.model_dump()
@@ -210,7 +210,12 @@ def _build(values: Mapping[str, Any], file: YamlFile) -> RunConfig:
         raise ConfigError(f"{file.at(key)}{key}: {first['msg']}, got {first['input']!r}.") from error
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def setting(text: str) -> tuple[str, Any]:
+    """Return the key and the value, read as YAML, of "KEY=VALUE".
+
+    Raises:
+        ConfigError: It is none.
+    """
     key, separator, value = text.partition("=")
     if not separator or not key.strip():
         raise ConfigError(f"--set takes KEY=VALUE, got {text!r}.")

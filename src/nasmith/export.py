@@ -16,7 +16,7 @@ from nasmith.errors import ConfigError, StorageError, UnknownNameError, UsageErr
 from nasmith.files import write_whole
 from nasmith.modelcard import FILES, FRONT_MATTER, author, model_card
 from nasmith.protocols import Executor, Task, space_of
-from nasmith.types import Evaluation, Job, Status
+from nasmith.types import Description, Evaluation, Job, Status
 
 __all__ = ["Exported", "choose_weights", "export_model", "write_for_user"]
 
@@ -110,7 +110,8 @@ def export_model(
         StorageError: The weights are not in the run's folder any more.
     """
     item = _choose(records, task, candidate)
-    if space_of(task) is not None:
+    designed = space_of(task) is not None
+    if designed and not any(evaluation.weights for evaluation in item.evaluations):
         return _export_design(records, task, item, output)
     chosen = choose_weights(item, task)
     source = folder / chosen.weights
@@ -119,14 +120,12 @@ def export_model(
     except OSError as error:
         raise StorageError(f"the weights {source} cannot be read: {error.strerror}. Was the run's folder moved?") from error
     description = task.describe()
-    model = f'"""{_title(records, item)}\n\n{author(item.candidate)}\n"""\n\n'
-    model += f"{description.preamble.strip()}\n\n\n{item.candidate.text.strip()}\n"
     companions: Mapping[str, bytes] = getattr(task, "companions", dict)()
     if description.example_script:
         companions = {**companions, "verify.py": description.example_script.encode()}
     onnx, why_not = _onnx(task, item, weights, executor)
     files = {
-        "model.py": model.encode(),
+        "model.py": (_design_source(task, item) if designed else _source(records, description, item)).encode(),
         "weights.safetensors": weights,
         **companions,
         "scores.json": (json.dumps(dict(chosen.metrics), indent=2) + "\n").encode(),
@@ -134,6 +133,24 @@ def export_model(
     }
     files["README.md"] = model_card(records, task, item, chosen, files, why_not).encode()
     return _written(item, output, files, why_not)
+
+
+def _source(records: Records, description: Description, item: Verified) -> str:
+    """Return a program as a module."""
+    heading = f'"""{_title(records, item)}\n\n{author(item.candidate)}\n"""'
+    return f"{heading}\n\n{description.preamble.strip()}\n\n\n{item.candidate.text.strip()}\n"
+
+
+def _design_source(task: Task, item: Verified) -> str:
+    """Return the network of a design as a module.
+
+    Raises:
+        UsageError: The task makes none.
+    """
+    program: Callable[[str], str] | None = getattr(task, "program", None)
+    if program is None:
+        raise UsageError(f"task {task.name!r} cannot make a network of a design, so there is nothing to export.")
+    return program(item.candidate.text)
 
 
 def _onnx(task: Task, item: Verified, weights: bytes, executor: Executor | None) -> tuple[bytes, str]:
@@ -158,9 +175,7 @@ def _onnx(task: Task, item: Verified, weights: bytes, executor: Executor | None)
 
 def _export_design(records: Records, task: Task, item: Verified, output: Path) -> Exported:
     """Write the network of a design, untrained."""
-    program: Callable[[str], str] | None = getattr(task, "program", None)
-    if program is None:
-        raise UsageError(f"task {task.name!r} cannot make a network of a design, so there is nothing to export.")
+    source = _design_source(task, item)
     rows = [f"| {name} | {value:.6g} |" for name, value in item.metrics.items() if name != "fitness"]
     readme = f"""{FRONT_MATTER}
 # {_title(records, item)}
@@ -174,7 +189,7 @@ def _export_design(records: Records, task: Task, item: Verified, output: Path) -
 |---|---|
 {chr(10).join(rows)}
 """
-    return _written(item, output, {"model.py": program(item.candidate.text).encode(), "README.md": readme.encode()})
+    return _written(item, output, {"model.py": source.encode(), "README.md": readme.encode()})
 
 
 def _written(item: Verified, output: Path, files: Mapping[str, bytes], why_no_onnx: str = "") -> Exported:

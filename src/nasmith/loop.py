@@ -104,7 +104,7 @@ class Search:
         self.history = History(storage, run.name, new=new, script=script)
         rungs: Sequence[int] = getattr(task, "rungs", ())
         ladder = Ladder(rungs, len(task.seeds()), lambda: storage.folder(run.name), self.history.rungs) if rungs else None
-        self.trials = Trials(task, executor, strategy.accepts, ladder)
+        self.trials = Trials(task, executor, strategy.accepts, ladder, lambda: storage.folder(run.name))
         purse = Purse() if script is not None else purse_of(lm, budget, self.history)  # a recording is paid for
         self._proposals = Proposals(lm, storage, self.history, task.describe(), purse, templates, space_of(task))
         self._roster = Roster(task.describe(), space_of(task))

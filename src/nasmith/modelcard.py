@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nasmith import analysis
 from nasmith.analysis import Records, Verified
-from nasmith.protocols import Task
+from nasmith.protocols import Task, space_of
 from nasmith.types import Candidate, Evaluation, Status
 
 __all__ = ["FILES", "FRONT_MATTER", "author", "model_card", "own_imports"]
@@ -18,6 +18,7 @@ __all__ = ["FILES", "FRONT_MATTER", "author", "model_card", "own_imports"]
 FILES: Mapping[str, str] = {
     "model.py": "`Model()` makes the model, untrained",
     "weights.safetensors": "its trained weights",
+    "predict.py": "loads both and names the classes of images: run `python predict.py IMAGE` in this folder",
     "verify.py": "loads both and scores them on the test data: run `python verify.py` in this folder",
     "test.safetensors": "the test data that it does that on, inputs `x` and targets `y`",
     "scores.json": "what was measured for these weights",
@@ -39,6 +40,10 @@ _LICENCE = (
 _LICENCE_OF_SEED = (
     "The source is a seed program of the task, and the weights follow from your data. nasmith claims no rights in either and "
     "grants none."
+)
+_LICENCE_OF_DESIGN = (
+    "The source is part of nasmith (Apache-2.0); the weights follow from your data. nasmith claims no rights in the weights "
+    "and grants none."
 )
 _LIMITS = "What was measured holds for data like the test data. Nothing was measured of fairness, robustness or safety."
 _UNSAID = {"fitness", "best_point", "latency_noise_ms"}
@@ -62,11 +67,11 @@ def model_card(
         files: The files beside the card, by name.
         why_no_onnx: Why there is no ONNX; empty where there is, or where nobody asked.
     """
-    count = len(item.evaluations)
+    count, designed = len(item.evaluations), space_of(task) is not None
     listed = "\n".join(f"| `{name}` | {FILES.get(name, 'see the task')} |" for name in files)
     sections = [
         f"{FRONT_MATTER}\n# Candidate {item.candidate.id} of the nasmith run {records.run.name}",
-        f"{task.describe().title.rstrip('.')}. `model.py`: {author(item.candidate)}",
+        f"{task.describe().title.rstrip('.')}. `model.py`: {author(item.candidate, designed=designed)}",
         f"| file | what it is |\n|---|---|\n{listed}",
         *([f"There is no ONNX file: {why_no_onnx.rstrip('.')}."] if why_no_onnx else []),
         *_needs(files),
@@ -74,17 +79,25 @@ def model_card(
         f"## Measured on {count} training{'s' if count > 1 else ''} with new seeds\n\n{_table(item, chosen)}",
         *_notes(item, chosen),
         f"## How it was found\n\n{_origin(records, item)}",
-        f"## Licence\n\n{_LICENCE if item.candidate.operator != 'seed' else _LICENCE_OF_SEED}",
+        f"## Licence\n\n{_licence(item.candidate, designed)}",
         f"## Limits\n\n{_LIMITS}",
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def author(candidate: Candidate) -> str:
-    """Return a sentence on who wrote a program."""
+def author(candidate: Candidate, *, designed: bool = False) -> str:
+    """Return a sentence on who wrote a program, or of which design it is."""
+    if designed:
+        return f"The design {candidate.text}; the code is nasmith's own."
     if candidate.operator == "seed":
         return f"The seed program {candidate.label!r} of the task."
     return "Written by a language model: read it before you run it."
+
+
+def _licence(candidate: Candidate, designed: bool) -> str:
+    if designed:
+        return _LICENCE_OF_DESIGN
+    return _LICENCE if candidate.operator != "seed" else _LICENCE_OF_SEED
 
 
 def own_imports(source: str) -> list[str]:

@@ -163,9 +163,11 @@ class Workload(Protocol):
     that candidates may read besides. `workshop`: whether a job gets a folder of its own to write in, which is gone afterwards,
     and may start processes and threads.
 
-    So are two methods. `fit_rung(text, seed, data, rung, checkpoint)` trains up to a rung of the task's, from a checkpoint on
+    So are three methods. `fit_rung(text, seed, data, rung, checkpoint)` trains up to a rung of the task's, from a checkpoint on
     (NumPy arrays by name; none for the beginning), and returns what `fit` returns and, as arrays "checkpoint/<name>", what it
-    takes to go on. `export(text, state, data)` returns (arrays, facts): other forms of a trained program, as bytes.
+    takes to go on. `fit_in(text, seed, data, folder)` is called instead of `fit` where the task is `resumable`: it keeps in the
+    folder how far it is (files named *.pt), and goes on from there when it is called again; it needs an executor without a
+    sandbox. `export(text, state, data)` returns (arrays, facts): other forms of a trained program, as bytes.
     """
 
     def warm(self) -> None:
@@ -203,7 +205,8 @@ class Task(Protocol):
     {"strategy": "random"}. `space` (`nasmith.space.Space`): candidates are designs of this space instead of programs; a search
     in it needs no seeds. `bounds`: what metrics must keep to (`nasmith.types.Bound`). `rungs`: optimiser steps at which a
     training may be given up, ascending, the last for a whole one; then `provisional(outcome)` is needed, the metrics that
-    trainings at a rung are judged by, with `Workload.fit_rung`.
+    trainings at a rung are judged by, with `Workload.fit_rung`. `resumable`: whether trainings are long enough to go on after a
+    crash, by `Workload.fit_in`.
 
     So are methods. `check()`: called once before anything is begun; raises UsageError where nothing can come of it. `notes()`:
     sentences for people, shown before a search. `fingerprint()`: a text that is equal as long as the task's own files are the

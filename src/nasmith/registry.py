@@ -23,7 +23,7 @@ from typing import Any, Literal, get_type_hints
 from nasmith.errors import ConfigError, UnknownNameError, UsageError
 from nasmith.protocols import LanguageModel
 
-__all__ = ["PARTS", "Kind", "create", "describe", "expand", "load", "names", "options", "summary"]
+__all__ = ["PARTS", "Kind", "create", "describe", "expand", "load", "names", "options", "summary", "validated"]
 
 Kind = Literal["tasks", "lms", "strategies", "executors"]
 PARTS: Mapping[str, Kind] = {"task": "tasks", "lm": "lms", "strategy": "strategies", "executor": "executors"}
@@ -131,7 +131,7 @@ def create(kind: Kind, name: str, values: Mapping[str, Any] | None = None) -> An
     given = {**implied, **(values or {})}
     for option in _lm_options(component) & given.keys():
         given[option] = _made(given[option])
-    return component(**_validated(f"{_SINGULAR[kind]} {name!r}", component, given))
+    return component(**validated(f"{_SINGULAR[kind]} {name!r}", component, given))
 
 
 def describe(kind: Kind, component: Any) -> dict[str, Any]:
@@ -178,8 +178,13 @@ def _parameters(component: Any) -> dict[str, inspect.Parameter]:
     }
 
 
-def _validated(who: str, component: Any, values: dict[str, Any]) -> dict[str, Any]:
-    """Check names and types of options against the constructor's signature."""
+def validated(who: str, component: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Check names and types of options against the signature of a component's constructor, and return them as those types.
+
+    Raises:
+        UnknownNameError: There is no such option.
+        ConfigError: A value has the wrong type.
+    """
     from pydantic import ConfigDict, ValidationError, create_model
 
     parameters = _parameters(component)

@@ -14,6 +14,8 @@ from math import prod
 from random import Random
 from typing import TYPE_CHECKING, Literal
 
+from nasmith.design_limits import Limit, Limits
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -66,6 +68,9 @@ class Space:
         admits: Returns for each of several designs, (n, positions) int, whether it keeps the task's bounds, (n,) bool; None
             where there are none.
         conversation: How designs of this space are talked about: "rebuilt", "running" or "restarted" (`strategies/genius.py`).
+        stated: Names of the metrics that a conversation states beside the accuracy.
+        limits: What designs must keep: the name of a measurement, the least and the most (infinite for none). `admits` follows
+            from them where it is not given.
     """
 
     name: str
@@ -78,8 +83,13 @@ class Space:
     measure: Callable[[np.ndarray], np.ndarray] | None = field(default=None, compare=False)
     admits: Callable[[np.ndarray], np.ndarray] | None = field(default=None, compare=False)
     conversation: str = "rebuilt"
+    stated: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
 
     def __post_init__(self) -> None:
+        derived = isinstance(getattr(self.admits, "__self__", None), Limits)  # from other limits, by `replace`
+        if self.limited is not None and (self.admits is None or derived):
+            object.__setattr__(self, "admits", self.limited.kept)
         for position in self.positions:
             if len({choice.code for choice in position.choices}) != len(position.choices) or not position.choices:
                 raise ValueError(f"{self.name}: position {position.name!r} needs choices, each with a code of its own")
@@ -111,7 +121,7 @@ class Space:
         if found := self._notation.pattern.fullmatch(text.strip()):
             return self.chosen(found.groups())
         if text.strip().startswith("["):
-            return self.chosen(re.findall(r"[^\s,\[\]]+", text))
+            return self.chosen(re.findall(r"[^\s,;|\[\]]+", text))
         example = self.write((0,) * len(self.positions))
         raise ValueError(f"{text.strip()[:80]!r} is no design of {self.name}; one looks like {example}")
 
@@ -160,12 +170,28 @@ class Space:
         ]
 
     def sample(self, draw: Random) -> Design:
-        """Return a design drawn uniformly from all that can be written."""
-        return tuple(draw.randrange(size) for size in self.sizes)
+        """Return a design drawn uniformly from all that can be written; with limits, from those that keep them."""
+        design = tuple(draw.randrange(size) for size in self.sizes)
+        if self.limited is None:
+            return design
+        import numpy as np
+
+        found = self.limited.drawn(np.array([design]), np.random.default_rng(draw.getrandbits(63)))
+        return tuple(found[0].tolist()) if len(found) else design
 
     def designs(self) -> Iterator[Design]:
         """Every design that can be written, the last position changing fastest."""
         return product(*(range(size) for size in self.sizes))
+
+    @cached_property
+    def limited(self) -> Limits | None:
+        """The limits, with ways to keep them; None where there are none."""
+        if not self.limits:
+            return None
+        if self.measure is None:
+            raise ValueError(f"{self.name}: limits need a function `measure`")
+        columns = tuple(self.measures.index(name) for name, _, _ in self.limits)
+        return Limits(self.sizes, columns, self.measure, self.limits)
 
     @cached_property
     def _notation(self) -> _Notation:
@@ -228,6 +254,8 @@ class Disguise:
             measure=None if space.measure is None else self._measure,
             admits=None if space.admits is None else self._admits,
             conversation=space.conversation,
+            stated=space.stated,
+            limits=space.limits,
         )
         """What is shown."""
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from nasmith.errors import RunStoppedError
@@ -67,12 +68,19 @@ class Trials:
         executor: Where jobs run.
         accepts: Whether metrics count as a result.
         ladder: Decides at rungs which trainings of the search go on; None where all are trained whole.
+        folder: Returns the run's folder: trainings of a resumable task keep there how far they are.
     """
 
     def __init__(
-        self, task: Task, executor: Executor, accepts: Callable[[Mapping[str, float]], bool], ladder: Ladder | None = None
+        self,
+        task: Task,
+        executor: Executor,
+        accepts: Callable[[Mapping[str, float]], bool],
+        ladder: Ladder | None = None,
+        folder: Callable[[], Path] | None = None,
     ) -> None:
         self._task, self._executor, self._accepts, self.ladder = task, executor, accepts, ladder
+        self._folder = folder if getattr(task, "resumable", False) else None
         self._out: dict[Future[Outcome], Trial] = {}
         self._waiting: list[tuple[float, int, Trial]] = []  # a heap: the longest first, of equals the earliest
         self._took: dict[int, float] = {}  # seconds of the last evaluation, by candidate
@@ -88,11 +96,16 @@ class Trials:
     def submit(self, candidate: Candidate, seed: int, purpose: Purpose = "search") -> None:
         """Hand a candidate to the executor."""
         rung, checkpoint = (None, {}) if self.ladder is None or purpose == "verify" else self.ladder.begin(candidate.id)
-        self._submit(Trial(candidate, Job(candidate.id, candidate.text, seed, state=checkpoint, rung=rung), purpose))
+        folder = str(_place(self._folder, candidate.id, seed) or "")
+        job = Job(candidate.id, candidate.text, seed, state=checkpoint, rung=rung, folder=folder)
+        self._submit(Trial(candidate, job, purpose))
 
     def note(self, evaluation: Evaluation) -> None:
-        """Learn how long a candidate took."""
+        """Learn how long a candidate took; its evaluation is stored, so that checkpoints of its training can go."""
         self._took[evaluation.candidate] = evaluation.seconds
+        place = _place(self._folder, evaluation.candidate, evaluation.seed)
+        for path in place.glob("*.pt") if place is not None else ():
+            path.unlink(missing_ok=True)
 
     def finished(self) -> Iterator[tuple[Trial, Outcome, Evaluation]]:
         """Take out what is done, judged; what is trained goes on to be examined. The outcome is that of the training.
@@ -209,6 +222,11 @@ class Trials:
     def _forget(self, futures: Iterable[Future[Outcome]]) -> None:
         for future in futures:
             del self._out[future]
+
+
+def _place(folder: Callable[[], Path] | None, candidate: int, seed: int) -> Path | None:
+    """Return the folder of a training within that of the run; None where it needs none."""
+    return None if folder is None else folder() / "trainings" / f"{candidate}-{seed}"
 
 
 def _examination(trial: Trial, outcome: Outcome, state: Mapping[str, Any]) -> Trial:

@@ -421,6 +421,7 @@ class Job:
         state: For "examine" and "export", NumPy arrays by parameter name; for "fit" to a rung, the checkpoint to go on from, if
             there is one.
         rung: For "fit", the number of the rung to train to, from 0; None for the whole training at once.
+        folder: For "fit", where the training may keep how far it is, so that it goes on after a crash; empty for nowhere.
     """
 
     candidate: int
@@ -430,6 +431,7 @@ class Job:
     action: Literal["screen", "fit", "examine", "export"] = "fit"
     state: Mapping[str, Any] = field(default_factory=dict, repr=False)
     rung: int | None = None
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,6 +188,7 @@ class _Session:
                     if _save(self.task, outcome, self.storage.folder(self.run) / name):
                         evaluation = replace(evaluation, weights=name)
                 self.storage.add_evaluation(self.run, evaluation)
+                self.trials.note(evaluation)
                 self.emit(Evaluated(trial.candidate, evaluation, evaluation.metrics.get("fitness")))
                 found.append(evaluation)
         return found

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from dataclasses import replace
 
 import pytest
@@ -166,3 +167,22 @@ def test_the_live_display_logs_new_bests_and_leaves_the_terminal_clean() -> None
 
 def test_every_status_has_a_style() -> None:
     assert set(STATUS_STYLES) == set(Status)
+
+
+def test_what_a_training_says_of_itself_is_printed_and_shown_until_it_is_evaluated():
+    file = io.StringIO()
+    logger = logging.getLogger("nasmith.somewhere")
+    former = logging.getLogger("nasmith").level
+    display = PlainProgress(Tracker(clock=lambda: 61.0), Console(file=file, width=80), OBJECTIVES)
+    with display:
+        display(events()[0])
+        logger.info("epoch 3/20, 812 images/s, 12 min left")
+        console = Console(width=80, record=True, file=io.StringIO())
+        console.print(panel(display.tracker, OBJECTIVES))
+        shown = console.export_text()
+        display(events()[2])
+        assert display.tracker.training == ""
+    assert "epoch 3/20, 812 images/s, 12 min left" in file.getvalue() and "epoch 3/20, 812" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    logger.info("nobody listens any more")
+    assert "nobody" not in file.getvalue() and logging.getLogger("nasmith").level == former

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from executor_workloads import Python
 
@@ -61,3 +62,12 @@ def test_a_result_whose_methods_raise_is_invalid() -> None:
 
     outcome = unpack_outcome(packed(Outcome(Status.OK, {"a": Trap()}), 1000), 1000)
     assert (outcome.status, outcome.message) == (Status.INVALID, "the result cannot be read: trapped")
+
+
+def test_a_job_with_a_folder_trains_there() -> None:
+    class Long(Python):
+        def fit_in(self, text, seed, data, folder):
+            return {"where": np.array(len(folder))}, {"seed": float(seed)}
+
+    outcome = attempt(Long(), Job(1, "facts['i'] = 1", 5, folder="/runs/1-5"), {})
+    assert outcome.status is Status.OK and outcome.facts["seed"] == 5 and outcome.arrays["where"] == 9

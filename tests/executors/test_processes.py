@@ -14,7 +14,7 @@ import psutil
 import pytest
 from executor_workloads import ExitsWhileWarming, Python, StartsAThread, WarmsUpBadly, holds
 
-from nasmith.errors import ConfigError, NasmithError, SandboxError, UnknownNameError
+from nasmith.errors import ConfigError, NasmithError, SandboxError, UnknownNameError, UsageError
 from nasmith.executors.processes import Processes
 from nasmith.executors.wire import send
 from nasmith.testing import ExecutorContract
@@ -412,3 +412,12 @@ def test_processor_time_is_limited_and_told_from_a_kill(limits: dict[str, int], 
 
 def test_it_takes_as_many_workers_as_there_are_processors_to_use() -> None:
     assert Processes().slots == len(os.sched_getaffinity(0))
+
+
+def test_trainings_that_go_on_after_a_crash_are_refused() -> None:
+    class Long(Python):
+        def fit_in(self, text, seed, data, folder):
+            return {}, {}
+
+    with pytest.raises(UsageError, match="use --executor inline"):
+        Processes(1).start(Long())

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nasmith.propose.design_lines import end_of_design, grammar, line
-from nasmith.replies import design_in
+from nasmith.replies import design_in, designs_in
 from nasmith.space import Choice, Position, Space
 from nasmith.testing import TOY_SPACE
 
@@ -70,3 +72,16 @@ def test_nothing_follows_what_is_no_beginning(said):
 )
 def test_a_reply_ends_with_the_line_that_completes_a_design(reply, end):
     assert end_of_design(TOY_SPACE, reply) == end
+
+
+def test_what_cannot_keep_the_limits_may_not_come():
+    def total(designs):
+        return designs.sum(axis=1)[:, None].astype(float)
+
+    space = replace(TOY_SPACE, form=None, measures=("sum",), measure=total, admits=None, limits=(("sum", 1.0, 1.0),))
+    follows = grammar(space)
+    said = [""]
+    while any(follows(reply) for reply in said):
+        said = [reply + text for reply in said for text in (follows(reply) or ("",))]
+    designs = {designs_in(reply, space)[0] for reply in said}
+    assert designs == {design for design in space.designs() if sum(design) == 1}

@@ -6,8 +6,10 @@ from nasmith.report.wording import (
     clip,
     containment,
     counts,
+    designs_only,
     dollars,
     duration,
+    looked_up,
     metrics,
     number,
     plural,
@@ -87,3 +89,12 @@ def test_clip_keeps_one_line_within_the_width() -> None:
 def test_spread_and_words() -> None:
     assert with_spread(0.081, 0.001) == "0.0810 ± 0.0010"
     assert words("val_error") == "val error"
+
+
+@pytest.mark.parametrize(
+    ("task", "designs", "looked"),
+    [("mnist1d", False, False), ("nasbench-macro", True, True), ("imagenet-mobile", True, False), ("gone", False, False)],
+)
+def test_what_candidates_are_is_known_by_the_task(task, designs, looked):
+    config = {"task": {"name": task, "options": {}}}
+    assert (designs_only(config), looked_up(config)) == (designs, looked)

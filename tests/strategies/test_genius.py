@@ -242,7 +242,34 @@ def test_a_design_that_fails_for_another_reason_is_told_so():
     strategy.tell(Candidate(2, "0000", canonical="0000", step=1), Evaluation(2, Status.DUPLICATE, message="as candidate 1"))
     brief = strategy.ask()
     assert isinstance(brief, Brief)
-    assert brief.facts[1] == {"error": "this design, or one equal to it, was proposed before and cannot be used"}
+    why = "the design could not be measured (oom): too large"
+    assert brief.facts[1] == {"error": f"this design, or one equal to it, was proposed before: {why}"}
+
+
+def test_a_repeat_of_a_design_out_of_range_is_told_why_again():
+    strategy = Genius()
+    strategy.enter(TOY_SPACE, (Objective("accuracy", "maximize", "%"),))
+    strategy.begin(0, (1.0,), {})
+    strategy.ask()
+    flaw = "fails the constraint: 362 M FLOPs, 32 M FLOPs above the upper bound of 330 M FLOPs"
+    strategy.tell(Candidate(1, "0000", canonical="0000", step=0), Evaluation(1, Status.INVALID, message=flaw))
+    strategy.ask()
+    strategy.tell(Candidate(2, "0000", canonical="0000", step=1), Evaluation(2, Status.DUPLICATE, message="as candidate 1"))
+    brief = strategy.ask()
+    assert isinstance(brief, Brief)
+    assert brief.facts[1]["error"] == f"this design, or one equal to it, was proposed before: the design {flaw}"
+
+
+def test_what_a_space_states_is_told_beside_the_accuracy(tmp_path):
+    class Stating(ToySpaceTask):
+        space = replace(TOY_SPACE, stated=("flops", "size"))
+
+        def score(self, outcome, examined, purpose):
+            return {**super().score(outcome, examined, purpose), "flops": 329.4e6, "size": 12.345}
+
+    storage = run(tmp_path, ["[1, 0, 0, 0]", "[2, 0, 0, 0]"], designs=2, task=Stating())
+    assert briefs(storage)[1].facts[0].keys() == {"accuracy", "flops", "size"}
+    assert "- [1, 0, 0, 0] has 329 M FLOPs, size 12.35 and gives an accuracy of" in prompts(storage)[1]
 
 
 @pytest.mark.parametrize(

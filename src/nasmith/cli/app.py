@@ -11,7 +11,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nasmith.cli import check_command, compare_command, components, deliver, doctor, init_command, search_command, show
+from nasmith.cli import (
+    check_command,
+    compare_command,
+    components,
+    deliver,
+    doctor,
+    imagenet_command,
+    init_command,
+    search_command,
+    show,
+)
 from nasmith.cli.console import FLAG, fail, warn
 from nasmith.errors import NasmithError, RunStoppedError, StorageWarning
 from nasmith.redaction import redacted
@@ -88,5 +98,6 @@ search_command.add_to(app, "Search")
 compare_command.add_to(app, "Search")
 show.add_to(app, "Look at what was found")
 deliver.add_to(app, "Look at what was found")
+imagenet_command.add_to(app, "Networks for images")
 components.add_to(app, "What there is")
 doctor.add_to(app, "What there is")

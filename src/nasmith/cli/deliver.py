@@ -55,6 +55,7 @@ def export(
     from nasmith import registry
     from nasmith.export import export_model
     from nasmith.modelcard import author
+    from nasmith.protocols import space_of
 
     with opened(storage) as opened_storage:
         records, task = records_of(opened_storage, run)
@@ -68,7 +69,8 @@ def export(
         return
     names = {path.name for path in exported.files}
     trained = "weights.safetensors" in names
-    who = author(records.candidates[exported.candidate]) if trained else "Its network, untrained."
+    designed = space_of(task) is not None
+    who = author(records.candidates[exported.candidate], designed=designed) if trained else "Its network, untrained."
     console().print(f"Candidate {exported.candidate} of {records.run.name}. {who}", markup=False)
     for path in exported.files:
         console().print(f"  {path}", soft_wrap=True)

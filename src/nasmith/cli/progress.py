@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -45,8 +46,43 @@ class Silent(AbstractContextManager["Silent"]):
         """Count one event."""
         self.tracker.note(event)
 
+    def heard(self, line: str) -> None:
+        """Take what a training under way says of itself."""
+        self.tracker.training = line
+
+    def __enter__(self) -> Self:
+        """Listen to trainings that say how far they are."""
+        self._ear = _Ear(self.heard)
+        self._ear.open()
+        return self
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Leave nothing behind."""
+        self._ear.close()
+
+
+class _Ear(logging.Handler):
+    """Hands on what nasmith logs for people. A search that waits for a training emits no event meanwhile."""
+
+    def __init__(self, hand_on: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._hand_on, self._logger = hand_on, logging.getLogger("nasmith")
+
+    def open(self) -> None:
+        """Begin to listen."""
+        self._former = self._logger.level
+        self._logger.setLevel(logging.INFO)
+        self._logger.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a message on."""
+        self._hand_on(record.getMessage())
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._logger.removeHandler(self)
+        self._logger.setLevel(self._former)
+        super().close()
 
 
 class LiveProgress(Silent):
@@ -69,8 +105,9 @@ class LiveProgress(Silent):
             return Text("  checking the seeds and starting the workers …", style="dim")
         return panel(self.tracker, self._objectives)
 
-    def __enter__(self) -> LiveProgress:
+    def __enter__(self) -> Self:
         """Begin to draw."""
+        super().__enter__()
         self._echo.hide()
         self._live.start()
         return self
@@ -87,6 +124,7 @@ class LiveProgress(Silent):
         """Stop drawing and clear the panel."""
         self._live.stop()
         self._echo.restore()
+        super().__exit__(kind, error, trace)
 
 
 class _Echo:
@@ -140,9 +178,16 @@ class PlainProgress(Silent):
         line = _log_line(event, self.tracker, self._objectives, improved=improved)
         text = line.plain if line is not None else self._extra(event)
         if text:
-            self._console.print(
-                f"[{duration(self.tracker.elapsed_seconds):>7}] {text}", markup=False, highlight=False, soft_wrap=True
-            )
+            self._print(text)
+
+    def heard(self, line: str) -> None:
+        """Print what a training under way says of itself."""
+        super().heard(line)
+        self._print(line)
+
+    def _print(self, text: str) -> None:
+        elapsed = duration(self.tracker.elapsed_seconds)
+        self._console.print(f"[{elapsed:>7}] {text}", markup=False, highlight=False, soft_wrap=True)
 
     def _extra(self, event: Event) -> str:
         tracker = self.tracker
@@ -157,7 +202,7 @@ class PlainProgress(Silent):
                 self._quarter = quarter
                 return f"tuning: {event.done} of {plural(event.total, 'step')}"
         if isinstance(event, Evaluated):
-            if event.evaluation.purpose == "verify" and tracker.designs_only:
+            if event.evaluation.purpose == "verify" and tracker.looked_up:
                 return ""
             if event.evaluation.purpose == "verify":
                 return f"verified {tracker.verified} of {tracker.to_verify}: {_evaluated(event, self._objectives)}"
@@ -228,7 +273,7 @@ def _log_line(event: Event, tracker: Tracker, objectives: Sequence[Objective], *
         return Text(_tuning(event.tuning), "default" if event.tuning.accepted else "yellow")
     if isinstance(event, Stopping):
         return Text("stopping: what runs is finished and stored; Ctrl-C again stops now, and loses nothing stored", "yellow")
-    if isinstance(event, Verifying) and tracker.designs_only:
+    if isinstance(event, Verifying) and tracker.looked_up:
         return Text(f"looking up {plural(len(event.candidates), 'design')}", "bold")
     if isinstance(event, Verifying):
         return Text(f"verifying {plural(len(event.candidates), 'model')} with {plural(event.seeds, 'new seed')} each", "bold")
@@ -287,6 +332,8 @@ def panel(tracker: Tracker, objectives: Sequence[Objective]) -> Panel:
         .append("□" * (tracker.slots - busy), "dim")
         .append(f" {busy} of {tracker.slots} busy{queue}", "default"),
     )
+    if tracker.training:
+        grid.add_row("Training", Text(tracker.training, overflow="ellipsis", no_wrap=True))
     speed = f"{tracker.tokens_per_second:,.0f} tokens/s · " if tracker.tokens_per_second else ""
     speed = f"{speed}{tracker.tokens:,} tokens" if tracker.tokens else "no reply yet"
     spent = Text(speed + (f" · {dollars(tracker.usd)}" if tracker.usd else ""), "dim")

@@ -193,14 +193,15 @@ def _print_run(screen: Console, records: Records, task: Task) -> None:
     screen.print(facts)
     screen.print()
     winners, space = analysis.verified(records, task), space_of(task)
-    if winners and space is not None:
-        screen.print(designs_table(winners, task, space, limit=len(winners)))
-    else:
-        screen.print(leaders_table(analysis.scored(records), task.objectives))
-    if winners and space is None:
+    tables = []
+    if not winners or space is None or getattr(task, "resumable", False):
+        tables.append(leaders_table(analysis.scored(records), task.objectives))
+    if winners:
+        of_designs = space is not None and designs_table(winners, task, space, limit=len(winners))
+        tables.append(of_designs or verified_table(winners, task.objectives))
+    for table in tables:
+        screen.print(table)
         screen.print()
-        screen.print(verified_table(winners, task.objectives))
-    screen.print()
     screen.print(counts_table(records))
     screen.print(f"\n[dim]One candidate: nasmith show {run.name} NUMBER[/]")
 

@@ -105,6 +105,9 @@ def print_summary(screen: Console, storage: Storage, name: str, task: Task, wher
     screen.print()
     space = space_of(task)
     if winners and space is not None:
+        if getattr(task, "resumable", False):
+            screen.print(leaders_table(scored, task.objectives, limit=5))
+            screen.print()
         screen.print(designs_table(winners, task, space))
     elif winners:
         screen.print(verified_table(winners, task.objectives))

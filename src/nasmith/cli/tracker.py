@@ -22,7 +22,7 @@ from nasmith.events import (
     TuningProgress,
     Verifying,
 )
-from nasmith.report.wording import designs_only, plural
+from nasmith.report.wording import designs_only, looked_up, plural
 from nasmith.types import Brief, Run, Status, Tune, Tuning
 
 __all__ = ["Tracker"]
@@ -44,7 +44,9 @@ class Tracker:
         doing: What the language model does now, in words.
         usd: What it has cost, faults included.
         faults: Exchanges with it that gave no completion, by outcome; the check at the start is none.
-        designs_only: Whether candidates are designs that are looked up.
+        designs_only: Whether candidates are designs.
+        looked_up: Whether their worth is looked up; otherwise they are trained.
+        training: What the training under way said last, where it says anything.
     """
 
     limit_seconds: float | None = None
@@ -76,13 +78,15 @@ class Tracker:
     stopping: bool = False
     finished: Finished | None = None
     designs_only: bool = False
+    looked_up: bool = False
+    training: str = ""
 
     def note(self, event: Event) -> None:
         """Count one event."""
         if isinstance(event, Started):
             self.run, self.resumed, self.slots = event.run, event.resumed, event.slots
             self.planned, self.rounds, self.began = event.planned, event.rounds, self.clock()
-            self.designs_only = designs_only(event.run.config)
+            self.designs_only, self.looked_up = designs_only(event.run.config), looked_up(event.run.config)
         elif isinstance(event, Asked):
             self._note_asked(event)
         elif isinstance(event, Replied):
@@ -110,7 +114,7 @@ class Tracker:
             self.stopping = True
         elif isinstance(event, Verifying):
             self.to_verify = len(event.candidates) * event.seeds
-            again = "looked up" if self.designs_only else f"trained again with {plural(event.seeds, 'new seed')}"
+            again = "looked up" if self.looked_up else f"trained again with {plural(event.seeds, 'new seed')}"
             self.doing = f"done; the best {len(event.candidates)} are {again}"
         elif isinstance(event, Finished):
             self.finished = event
@@ -145,6 +149,7 @@ class Tracker:
         self.doing = next((words for words, _ in self.pending.values()), "waiting for the workers")
 
     def _note_evaluated(self, event: Evaluated) -> None:
+        self.training = ""
         key = event.candidate.id
         if self.busy[key] > 1:
             self.busy[key] -= 1

@@ -57,7 +57,10 @@ def attempt(workload: Workload, job: Job, data: Data) -> Outcome:
 
 
 def _fit(workload: Workload, job: Job, data: Data) -> tuple[Mapping[str, object], Mapping[str, float]]:
-    """Train, to the end or to a rung."""
+    """Train, to the end or to a rung; in a folder where the workload wants one."""
+    if job.folder:
+        within: Callable[..., tuple[Mapping[str, object], Mapping[str, float]]] = workload.fit_in  # type: ignore[attr-defined]
+        return within(job.text, job.seed, data, job.folder)
     if job.rung is None:
         return workload.fit(job.text, job.seed, data)
     to_rung: Callable[..., tuple[Mapping[str, object], Mapping[str, float]]] = workload.fit_rung  # type: ignore[attr-defined]

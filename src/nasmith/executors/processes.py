@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from nasmith.errors import ConfigError, NasmithError, UnknownNameError
+from nasmith.errors import ConfigError, NasmithError, UnknownNameError, UsageError
 from nasmith.executors.bundle import Bundle
 from nasmith.executors.launch import Setup, StartsThreadsError, Zygote, end_tree
 from nasmith.executors.order import Order
@@ -126,6 +126,7 @@ class Processes:
         Raises:
             RuntimeError: It was started before.
             NasmithError: The workload cannot travel to another process.
+            UsageError: Its trainings go on after a crash: they start processes and keep files, which a sandbox forbids.
             SandboxError: The sandbox cannot be started. Where it starts and does not hold, the jobs' futures raise this.
         """
         if self._threads or self._closed:
@@ -135,6 +136,8 @@ class Processes:
                 "a search was started while a worker process imported the script that it is in; put the call under "
                 "`if __name__ == '__main__':`"
             )
+        if hasattr(workload, "fit_in"):
+            raise UsageError("this task trains in processes of its own, without a sandbox: use --executor inline.")
         self._setup = Setup.of(workload, Level(self.sandbox))
         self._zygote = Zygote(self._setup)
         self._data = {split: Bundle.of(arrays) for split, arrays in data().items()}  # while it warms up

@@ -131,7 +131,14 @@ class _Talk:
 
     def _render(self, name: str, experiments: Sequence[_Shown], **values: object) -> str:
         write = self.space.show if name == "design_problem" else partial(line, self.space)
-        designs = [{"design": write(self.space.read(e.candidate.text)), "accuracy": e.facts["accuracy"]} for e in experiments]
+        designs = [
+            {
+                "design": write(self.space.read(each.candidate.text)),
+                "accuracy": each.facts["accuracy"],
+                "stated": ", ".join(value for name, value in each.facts.items() if name != "accuracy"),
+            }
+            for each in experiments
+        ]
         about = {**_about(self.space), "conversation": self.form} if name == "design_problem" else _about(self.space)
         return self.prompts.render(name, self.description, experiments=designs, **about, **values).rstrip()
 

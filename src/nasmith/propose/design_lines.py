@@ -20,6 +20,7 @@ def grammar(space: Space, known: Iterable[Design] = ()) -> Callable[[str], tuple
 
     The function takes the reply so far and returns the texts that may come next, none of which begins another: a blank, a
     choice and its comma. It returns none where the design is complete, the reply no beginning of one, or nothing new can come.
+    What cannot keep the space's limits any more may not come either.
 
     Args:
         space: Of the design.
@@ -37,7 +38,7 @@ def grammar(space: Space, known: Iterable[Design] = ()) -> Callable[[str], tuple
     # How many known designs begin with each sequence of choices; where all do, it leads to nothing new.
     begun = Counter(design[:length] for design in set(known) for length in range(1, last + 2))
     full = {start for start, count in begun.items() if count == prod(space.sizes[len(start) :])}
-    return partial(_follows, tuple(steps), frozenset(full))
+    return partial(_follows, tuple(steps), frozenset(full), space)
 
 
 def line(space: Space, design: Design) -> str:
@@ -62,13 +63,15 @@ def end_of_design(space: Space, reply: str) -> int | None:
     return None
 
 
-def _follows(steps: Sequence[tuple[str, ...]], full: Container[Design], reply: str) -> tuple[str, ...]:
+def _follows(steps: Sequence[tuple[str, ...]], full: Container[Design], space: Space, reply: str) -> tuple[str, ...]:
     begin, chosen = 0, tuple[int, ...]()
     for texts in steps:
         taken = next((index for index, text in enumerate(texts) if reply.startswith(text, begin)), None)
         if taken is None:
             rest = reply[begin:]
-            free = (text for index, text in enumerate(texts) if (*chosen, index) not in full)
+            ahead = [(text, (*chosen, index)) for index, text in enumerate(texts)]
+            limited = space.limited
+            free = (t for t, start in ahead if start not in full and (limited is None or limited.reachable(start)))
             return tuple(text[len(rest) :] for text in free if text.startswith(rest))
         begin += len(texts[taken])
         chosen = (*chosen, taken)

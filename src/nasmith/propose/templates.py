@@ -103,7 +103,7 @@ class Templates:
             "groups": [{"positions": "positions 1 to 2", "choices": [{"word": "0", "about": "none"}]}],
             "words": "numbers",
             "principles": ["a principle"],
-            "experiments": [{"design": "[0, 0]", "accuracy": "90.00"}] * 2,
+            "experiments": [{"design": "[0, 0]", "accuracy": "90.00", "stated": "329 M FLOPs"}] * 2,
             "accuracy": "90.00",
             "error": "the list has 3 numbers; 2 are needed",
             "target": "91.00",

@@ -286,7 +286,7 @@ def _lists(text: str) -> Iterator[_List]:
 def _split(text: str) -> list[str]:
     """Return the words of a list: between commas where there are any, otherwise between blanks."""
     text = re.sub(r"\([^()]*\)", "", text.strip("()"))
-    return [word for word in re.split(r"[\s,;]+", re.sub(r"[`\"']", " ", text)) if word]
+    return [word for word in re.split(r"[\s,;|]+", re.sub(r"[`\"']", " ", text)) if word]
 
 
 def _goes_on(text: str, former: _Finding, latter: _Finding) -> bool:

@@ -29,6 +29,8 @@ __all__ = ["render", "write_report"]
 
 _TEMPLATES = files("nasmith.report") / "templates"
 _SHOWN_PROGRAMS = 10
+_LOOKED_UP = "Ordered by what the search saw. What else the table holds was looked up when the search was over."
+_TRAINED = "Trained again with new seeds when the search was over, and scored on test data that the search never saw."
 _DPI = 160
 
 
@@ -72,7 +74,7 @@ def render(records: Records, task: Task, drawings: Sequence[Any] = (), svgs: dic
         run=records.run,
         title=task.describe().title,
         verdict=_verdict(scored, winners, task),
-        designs=space is not None,
+        designs="" if space is None else _TRAINED if getattr(task, "resumable", False) else _LOOKED_UP,
         tiles=_tiles(records, scored, task.objectives),
         drawings=drawings,
         svgs={name: Markup(svg) for name, svg in (svgs or {}).items()},

@@ -18,6 +18,7 @@ __all__ = [
     "designs_only",
     "dollars",
     "duration",
+    "looked_up",
     "metrics",
     "number",
     "plural",
@@ -48,6 +49,11 @@ def designs_only(config: Mapping[str, Any]) -> bool:
         return kind_of(registry.load("tasks", config["task"]["name"])) == "spaces"
     except (KeyError, UsageError):
         return False
+
+
+def looked_up(config: Mapping[str, Any]) -> bool:
+    """Whether a run's candidates are designs whose worth is known without a training."""
+    return designs_only(config) and not getattr(registry.load("tasks", config["task"]["name"]), "resumable", False)
 
 
 def number(value: float) -> str:

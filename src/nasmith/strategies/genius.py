@@ -70,11 +70,14 @@ class Genius:
         self.designs, self.samples, self.conversation = designs, samples, conversation
         self.temperature, self.warming, self.repairs = temperature, warming, repairs
         self._form, self._metric, self._seed = "rebuilt", "", 0
+        self._stated: tuple[str, ...] = ()
         self._measured: list[tuple[int, float]] = []  # id and accuracy, seeds too
+        self._facts: dict[int, dict[str, str]] = {}  # what else is stated of them
         self._found = 0  # of these, designs that were asked for
         self._failed: list[tuple[int, str]] = []  # answers of this iteration that cannot be used, and why
         self._first = 0  # id of the first answer
         self._reached: dict[str, float] = {}  # accuracy by what equal designs share
+        self._flaws: dict[str, str] = {}  # why a design cannot be used, likewise
         self._told: list[tuple[Candidate, Evaluation]] = []  # of the brief that is out
         self._out = 0  # children of that brief
         self._iteration = self._attempt = self._fruitless = self._repeats = 0
@@ -101,7 +104,7 @@ class Genius:
         form = self.conversation or space.conversation
         if form not in _DECIMALS:
             raise UsageError(f"space {space.name!r}: conversation must be one of {', '.join(_DECIMALS)}, got {form!r}.")
-        self._form, self._metric = form, first.name
+        self._form, self._metric, self._stated = form, first.name, space.stated
 
     def begin(self, seed: int, temperatures: Sequence[float], operators: Mapping[str, float]) -> None:
         """Take the run's seed. What suits the language model for programs is not asked."""
@@ -130,7 +133,7 @@ class Genius:
             self._close()
 
     def _brief(self) -> Brief:
-        shown = {number: {"accuracy": self._said(accuracy)} for number, accuracy in self._measured}
+        shown = {number: {"accuracy": self._said(accuracy), **self._facts[number]} for number, accuracy in self._measured}
         facts: dict[int, Mapping[str, str]] = {}
         if self._form == "restarted" and self._iteration and self._first not in shown:
             facts[self._first] = {}  # it lends its principles
@@ -162,6 +165,8 @@ class Genius:
     def _measure(self, candidate: Candidate, evaluation: Evaluation) -> None:
         accuracy = evaluation.metrics[self._metric]
         self._measured.append((candidate.id, accuracy))
+        known = {name: evaluation.metrics[name] for name in self._stated if name in evaluation.metrics}
+        self._facts[candidate.id] = {name: _amount(name, value) for name, value in known.items()}
         self._reached[candidate.canonical] = accuracy
 
     def _close(self) -> None:
@@ -172,7 +177,9 @@ class Genius:
                 self._measure(candidate, evaluation)
                 self._found += 1
             else:
-                self._failed.append((candidate.id, self._error(candidate, evaluation)))
+                error = self._error(candidate, evaluation)
+                self._failed.append((candidate.id, error))
+                self._flaws.setdefault(candidate.canonical, error)
                 self._repeats += evaluation.status is Status.DUPLICATE
         succeeded = any(evaluation.status is Status.OK for _, evaluation in self._told)
         self._told, self._out = [], 0
@@ -187,9 +194,15 @@ class Genius:
         if evaluation.status is Status.DUPLICATE:
             reached = self._reached.get(candidate.canonical)
             if reached is None:
-                return "this design, or one equal to it, was proposed before and cannot be used"
+                flaw = self._flaws.get(candidate.canonical, "it cannot be used")
+                return f"this design, or one equal to it, was proposed before: {flaw}"
             return f"this design, or one equal to it, was tested before and gives an accuracy of {self._said(reached)}%"
         if evaluation.status is Status.INVALID:
             how = "the design" if evaluation.message.startswith("fails ") else "the design is not accepted:"
             return f"{how} {evaluation.message}" if candidate.text else evaluation.message
         return f"the design could not be measured ({evaluation.status}): {evaluation.message}"
+
+
+def _amount(name: str, value: float) -> str:
+    """Write a metric that is stated beside the accuracy: FLOPs in whole millions, as the paper's conversation has them."""
+    return f"{value / 1e6:.0f} M FLOPs" if name == "flops" else f"{name} {value:.4g}"

@@ -28,7 +28,8 @@ class OptunaStudy:
     """A study in memory: one categorical parameter for each position of a space.
 
     A proposal that is equal to an earlier design is answered with what is known of that one, and another is asked for; after
-    20 such, the design is drawn uniformly from those that are unseen.
+    20 such, the design is drawn uniformly from those that are unseen. In place of one that misses the space's limits, one near
+    it is evaluated.
 
     Args:
         space: The space.
@@ -71,7 +72,12 @@ class OptunaStudy:
         """
         for _ in range(_REPEATS):
             trial = self._study.ask(self._distributions)
-            design = self._design(trial)
+            design = self._mended(proposed := self._design(trial), draw)
+            if design != proposed:  # it misses the limits: one near it is evaluated in its place
+                self._study.tell(trial, state=self._unknown)
+                if self._unseen.take(design):
+                    return design, self._given(design)
+                continue
             if self._unseen.take(design):
                 return design, trial
             form = self._space.canonical(design)
@@ -98,6 +104,14 @@ class OptunaStudy:
         """Return a trial of a design that the sampler did not propose."""
         self._study.enqueue_trial(dict(zip(self._distributions, design, strict=True)))
         return self._study.ask(self._distributions)
+
+    def _mended(self, design: Design, draw: Random) -> Design:
+        """Return a design near this one that keeps the space's limits."""
+        if self._space.limited is None:
+            return design
+        import numpy as np
+
+        return self._space.limited.mended(design, np.random.default_rng(draw.getrandbits(63)))
 
     def _design(self, trial: Trial) -> Design:
         chosen = trial.params

@@ -118,8 +118,9 @@ class Pool:
     def _drawn(self, count: int) -> np.ndarray:
         import numpy as np
 
-        sizes = np.array(self._space.sizes)
-        return self._kept((self._draw.random((count, len(sizes))) * sizes).astype(np.int64))
+        sizes, limited = np.array(self._space.sizes), self._space.limited
+        drawn = (self._draw.random((count, len(sizes))) * sizes).astype(np.int64)
+        return self._kept(drawn if limited is None else limited.drawn(drawn, self._draw))
 
     def _neighbours(self, choices: np.ndarray) -> np.ndarray:
         import numpy as np

@@ -44,7 +44,8 @@ class Unseen:
     def draw(self, random: Random) -> Design | None:
         """Take one, drawn uniformly from all unseen designs that can be written; None where there are none."""
         if self._rest is None:
-            for _ in range(_TRIES if self._space.size <= _LISTED else _LAST_TRIES):
+            few = self._space.size <= _LISTED or self._space.limits  # a draw that keeps limits takes a hundred times as long
+            for _ in range(_TRIES if few else _LAST_TRIES):
                 design = self._space.sample(random)
                 if self.take(design):
                     return design
