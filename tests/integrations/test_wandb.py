@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 
 import pytest
 
@@ -33,7 +34,10 @@ def records(folder):
 
 
 def history(folder):
-    """What was logged, a dictionary a step."""
+    """What was logged, a dictionary a step; the end of a run is written a moment after it is said to be finished."""
+    deadline = time.monotonic() + 30
+    while "exit" not in (record.WhichOneof("record_type") for record in records(folder)) and time.monotonic() < deadline:
+        time.sleep(0.05)
     rows = [record.history for record in records(folder) if record.WhichOneof("record_type") == "history"]
     return [{".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in row.item} for row in rows]
 
