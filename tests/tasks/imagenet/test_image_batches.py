@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nasmith.tasks.imagenet import image_batches
 from nasmith.tasks.imagenet.image_batches import Images, Order, loader
 
 
@@ -95,7 +96,13 @@ def test_another_process_decodes_into_the_same_memory(images):
     from nasmith.tasks.imagenet.image_sources import open_images
 
     source = open_images(str(images)).train
-    kept = Images(source, np.arange(12), 24, 10)
+    kept = Images(source, np.arange(12), 24, 10, shared=True)
     batches = list(loader(kept, Order(12, 4, 3, seed=0), 1, pinned=False))
     assert [batch.images.shape for batch in batches] == [(4, 3, 24, 24)] * 3
     assert kept._state.tolist() == [1] * 12
+
+
+def test_little_shared_memory_is_not_overrun(monkeypatch):
+    monkeypatch.setattr(image_batches, "_shared_memory", lambda: 1000.0)
+    assert Images(Coloured(10), np.arange(10), 8, 1.0, shared=True)._kept is None
+    assert Images(Coloured(10), np.arange(10), 8, 1.0)._kept is not None

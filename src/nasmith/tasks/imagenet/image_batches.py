@@ -5,6 +5,8 @@ The order is a function of the seed and the step, so that a training goes on at 
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,7 @@ from nasmith.tasks.imagenet.image_sources import ImageSource, decode
 
 __all__ = ["Batch", "Images", "Order", "loader"]
 
+_ROOM = 0.8  # of the shared memory, at most
 _TRIES = 100  # images in a row that cannot be read before a data set is taken for broken
 
 
@@ -48,18 +51,30 @@ class Images(Dataset[Batch]):
         places: Which: places in the source, int64 (n,).
         canvas: Pixels a side.
         cache_mb: They are kept once decoded where all of them take at most so much (1e6 bytes).
+        shared: Whether other processes decode them: what is kept lies in shared memory then, as far as there is enough.
         substitute: Whether the next one that can be read stands in for an image that cannot; otherwise it is black, and its
             label is -1.
     """
 
     def __init__(
-        self, source: ImageSource, places: np.ndarray, canvas: int, cache_mb: float, *, substitute: bool = True
+        self,
+        source: ImageSource,
+        places: np.ndarray,
+        canvas: int,
+        cache_mb: float,
+        *,
+        shared: bool = False,
+        substitute: bool = True,
     ) -> None:
         self._source, self._places, self._canvas, self._substitute = source, places, canvas, substitute
-        keeps = len(places) * 3 * canvas * canvas <= cache_mb * 1e6
-        # In shared memory: the processes that load fill one cache. 0: not there yet; 1: kept; 2: cannot be read.
-        self._kept = torch.empty((len(places), 3, canvas, canvas), dtype=torch.uint8).share_memory_() if keeps else None
-        self._state = torch.zeros(len(places), dtype=torch.uint8).share_memory_()
+        needed = len(places) * 3 * canvas * canvas
+        keeps = needed <= cache_mb * 1e6 and (not shared or needed < _ROOM * _shared_memory())
+        self._kept = torch.empty((len(places), 3, canvas, canvas), dtype=torch.uint8) if keeps else None
+        self._state = torch.zeros(len(places), dtype=torch.uint8)  # 0: not there yet; 1: kept; 2: cannot be read
+        if shared:  # the processes that load fill one cache
+            self._state.share_memory_()
+            if self._kept is not None:
+                self._kept.share_memory_()
 
     def __len__(self) -> int:
         return len(self._places)
@@ -146,18 +161,27 @@ def loader(images: Images, batches: Any, recipe_loaders: int, *, pinned: bool) -
     Args:
         images: The images.
         batches: Yields the numbers of each batch.
-        recipe_loaders: Processes; 0 for none.
+        recipe_loaders: Processes, at most one for each processor; 0 for none.
         pinned: Whether a GPU is to fetch them.
     """
+    loaders = min(recipe_loaders, os.cpu_count() or 1)
     return DataLoader(
         images,
         batch_sampler=batches,
-        num_workers=recipe_loaders,
+        num_workers=loaders,
         collate_fn=_as_it_is,
         pin_memory=pinned,
-        prefetch_factor=4 if recipe_loaders else None,
-        multiprocessing_context="forkserver" if recipe_loaders else None,
+        prefetch_factor=4 if loaders else None,
+        multiprocessing_context="forkserver" if loaders else None,
     )
+
+
+def _shared_memory() -> float:
+    """Return the bytes of shared memory that are free: containers often have little, and end a process that takes more."""
+    try:
+        return float(shutil.disk_usage("/dev/shm").free)
+    except OSError:  # another system, where it is no file system
+        return float("inf")
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -55,7 +55,7 @@ def predict(network: nn.Module, source: ImageSource, places: np.ndarray, recipe:
     """
     network.eval()
     own = np.arange(process.rank, len(places), process.world)
-    images = Images(source, places, recipe.canvas, 0, substitute=False)
+    images = Images(source, places, recipe.canvas, 0, shared=recipe.loaders > 0, substitute=False)
     size = max(1, min(256, recipe.batch_size))
     batches = [own[start : start + size].tolist() for start in range(0, len(own), size)]
     context, found = precision_of(recipe, process.device), [np.empty(0, dtype=np.int16)]

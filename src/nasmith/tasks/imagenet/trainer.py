@@ -82,7 +82,7 @@ class Trainer:
             ValueError: The loss is not finite.
         """
         training, recipe, process = self.training, self.recipe, self.process
-        images = Images(self.source, self.places, recipe.canvas, recipe.cache_mb)
+        images = Images(self.source, self.places, recipe.canvas, recipe.cache_mb, shared=recipe.loaders > 0)
         order = Order(
             len(images),
             recipe.batch_size,
