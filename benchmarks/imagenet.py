@@ -219,7 +219,7 @@ def counting() -> None:
 def main() -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["training", "counting", "proxy"])
+    parser.add_argument("what", nargs="?", default="counting", choices=["training", "counting", "proxy"])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--resolution", type=int, nargs="+", default=[64, 196])
     parser.add_argument("--batch", type=int, default=32)
