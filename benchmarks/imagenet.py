@@ -2,7 +2,7 @@
 
     python benchmarks/imagenet.py training [--device cpu] [--resolution 64 196] [--batch 32] [--epochs 3] [--turns 3]
     python benchmarks/imagenet.py counting
-    python benchmarks/imagenet.py proxy [--designs 8] [--flops 100..330]
+    python benchmarks/imagenet.py proxy [--designs 6] [--flops 100..330]
 
 training: GENIUS-329 is trained on a generated set of images by nasmith and by a plain loop, in turns, in one process. The plain
 loop is what one writes first: a `Dataset` that decodes an image and augments it on the CPU by the same operations of Kornia, a
@@ -10,7 +10,7 @@ loop is what one writes first: a `Dataset` that decodes an image and augments it
 batches and epochs; the first epoch of each counts too. Prints images per second and the ratio, with and without RandAugment and
 erasing, and the memory of the process.
 
-proxy: designs drawn within a range are trained in full (the preset "tiny" on 8 generated classes) and by shorter trainings.
+proxy: designs drawn within a range are trained in full (the preset "tiny" on 4 generated classes) and by shorter trainings.
 Prints the rank correlation of the test accuracies, and what a shorter training takes of the time. It says something of these
 images alone.
 
@@ -174,7 +174,7 @@ def proxy(arguments: argparse.Namespace) -> None:
     space = replace(mobile(), limits=(("flops", *Range.parse(FLOPS, arguments.flops).limits),))
     designs = [space.sample(Random(seed)) for seed in range(arguments.designs)]
     with tempfile.TemporaryDirectory() as folder:
-        write_sample(Path(folder) / "set", classes=8, train=30, test=60)
+        write_sample(Path(folder) / "set", classes=4, train=60, test=100)
         place = str(Path(folder) / "set")
         whole = [accuracy_of(design, place, full, 0) for design in designs]
         again = [accuracy_of(design, place, full, 1) for design in designs]
@@ -226,7 +226,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=320)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--loaders", type=int, default=0)
-    parser.add_argument("--designs", type=int, default=8)
+    parser.add_argument("--designs", type=int, default=6)
     parser.add_argument("--flops", default="100..330")
     parser.add_argument("--turns", type=int, default=3)
     arguments = parser.parse_args()
