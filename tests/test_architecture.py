@@ -22,6 +22,7 @@ SRC = ROOT / "src" / "nasmith"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("design_limits",),
     ("types", "errors", "files", "redaction", "seeding", "space"),
+    ("array_files",),
     ("events", "problems", "protocols", "source", "yaml_files"),
     ("population", "bandit", "frames", "halving", "handing_out", "stopping", "telling", "valuing"),
     ("canonical", "replies"),
@@ -43,7 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("nasmith",),  # the package's own names
     ("cli",),
 )
-IMPLEMENTATIONS = set(LAYERS[5])
+IMPLEMENTATIONS = set(LAYERS[6])
 MAY_NAME_IMPLEMENTATIONS = {
     "chat_playing": "plays what the record of one task holds, in memory",
     "api": "opens the storage that a path or URL names",
@@ -105,6 +106,7 @@ BROAD_EXCEPT = {
     "tasks/foreign/evaluating.py": "whatever an evaluator raises is told in words, from the process that it runs in",
     "tasks/foreign/stand_ins.py": "what a program raises is written down as its evaluation, as the original does",
     "tasks/folder/user_code.py": "whatever a user's own function raises is told to the user",
+    "tasks/clrs/part_functions.py": "whatever a candidate's code raises while it is built or traced is its reason",
     "extraction.py": "whatever a user's own module raises when it is imported is told to the user",
     "scaffold/looking.py": "whatever a user's own loader raises is told to the user",
     "executors/zygote.py": "a process's boundary: its failure is reported to the process that started it",

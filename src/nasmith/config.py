@@ -116,11 +116,11 @@ def resolve(
     _check_keys(values, read)
     if "task" not in values:
         raise ConfigError(f"no task was named. Valid: {', '.join(registry.names('tasks'))}.")
-    values = _with_defaults(values, settings)
-    config = _build(values, read)
+    config = _build(_with_defaults(values, settings), read)
     updates = [(key, value) for key, value in map(setting, settings)]
     updates += [(key, value) for key, value in (flags or {}).items() if value is not None]
-    if updates:
+    if updates:  # what a task has where nothing is named may depend on its own options
+        config = _build(_with_defaults(_with_task_options(values, config, updates), settings), read)
         values = config.model_dump()
         for key, value in updates:
             _assign(values, _full_key(config, key), value)
@@ -142,6 +142,16 @@ def _with_defaults(values: dict[str, Any], settings: Sequence[str]) -> dict[str,
         if isinstance(strategy, dict) and isinstance(strategy.get("name"), str):
             values["lm"] = default_lm(registry.load("strategies", strategy["name"]), made)
     return values
+
+
+def _with_task_options(values: Mapping[str, Any], config: RunConfig, updates: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the values with those updates that are options of the task."""
+    task = config.task.model_dump()
+    for key, value in updates:
+        path = _full_key(config, key)
+        if path[:2] == ["task", "options"]:
+            _assign(task, path[1:], value)
+    return {**values, "task": task}
 
 
 def _task(name: str, options: Any) -> Any:

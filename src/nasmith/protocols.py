@@ -161,7 +161,8 @@ class Workload(Protocol):
     Some attributes are optional, and read once. `hidden_modules`: names of top-level modules whose files candidates must not
     read, because they hold or generate what a candidate is scored on. `gpu`: whether candidates use one. `readable`: folders
     that candidates may read besides. `workshop`: whether a job gets a folder of its own to write in, which is gone afterwards,
-    and may start processes and threads.
+    and may start processes and threads. `spare_threads`: how many threads its libraries start, besides those that the executor
+    allows a candidate.
 
     So are three methods. `fit_rung(text, seed, data, rung, checkpoint)` trains up to a rung of the task's, from a checkpoint on
     (NumPy arrays by name; none for the beginning), and returns what `fit` returns and, as arrays "checkpoint/<name>", what it

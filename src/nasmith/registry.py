@@ -4,9 +4,10 @@ A name is an entry point (groups `nasmith.tasks`, `nasmith.lms`, `nasmith.strate
 "package.module:Class". An option is an argument of the component's constructor; its annotation is its type.
 
 A class may say by its attribute `shorthand` which option the rest of a longer name is: "scripted:replies.json" is `scripted`
-with that `file`. The path of a folder is a task of the kind that the folder holds. A name with a slash is a model of a
-provider: "litellm/groq/llama" where there is such an entry point, otherwise one of `openai-compatible`. An option that is a
-language model itself, or a list of them, is given as a name or as {name, options}.
+with that `file`; where its attribute `shorthand_separator` is "-", "clrs-bfs" is `clrs` with that `algorithm`. The path of a
+folder is a task of the kind that the folder holds. A name with a slash is a model of a provider: "litellm/groq/llama" where
+there is such an entry point, otherwise one of `openai-compatible`. An option that is a language model itself, or a list of
+them, is given as a name or as {name, options}.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ def expand(kind: Kind, name: str) -> tuple[str, dict[str, Any]]:
     known = _entry_points(kind)
     if kind == "tasks" and name not in known and (folder := _folder(name)) is not None:
         return folder
+    for head in known if kind == "tasks" and name not in known else ():
+        if name.startswith(f"{head}-") and getattr(load(kind, head), "shorthand_separator", ":") == "-":
+            return head, {load(kind, head).shorthand: name.removeprefix(f"{head}-")}
     head, separator, rest = name.partition(":")
     if name in known or not separator or head not in known:
         head, separator, rest = name.partition("/")

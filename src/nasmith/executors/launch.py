@@ -115,6 +115,7 @@ class Setup:
             "gpu": bool(getattr(workload, "gpu", False)),
             "readable": list(map(str, getattr(workload, "readable", ()))),
             "workshop": bool(getattr(workload, "workshop", False)),
+            "spare_threads": int(getattr(workload, "spare_threads", 0)),
             "fresh": False,
         }
         return cls(header, data)

@@ -64,7 +64,8 @@ class Processes:
         memory_mb: Resident memory (1e6 bytes) of one candidate's processes together, including the libraries that it shares
             with the others (about 300 MB for PyTorch).
         output_mb: All arrays of one result together (1e6 bytes); as much again may be printed.
-        threads: Threads that PyTorch uses within one operation of a candidate. With one, a candidate can start no thread.
+        threads: Threads that PyTorch uses within one operation of a candidate. With one, a candidate can start no thread,
+            unless the task's libraries need some of their own.
         gpu_memory_mb: Memory (1e6 bytes) that PyTorch may take on a GPU; None for all.
     """
 

@@ -199,7 +199,8 @@ class _Watch:
             return "memory"
         if self._sandbox.workshop:
             return "threads" if sum(map(_threads, pids)) > most_processes(self._limits) else ""
-        return "threads" if _threads(self._child) > _MOST_THREADS * self._limits.threads else ""
+        most = _MOST_THREADS * self._limits.threads + self._sandbox.spare_threads
+        return "threads" if _threads(self._child) > most else ""
 
     def _processes(self) -> list[int]:
         """Return the candidate's processes."""

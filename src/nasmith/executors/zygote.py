@@ -80,7 +80,8 @@ def _make_sandbox(setup: dict[str, Any]) -> Sandbox:
     """Make the sandbox and try it, before anything else: what cannot be held is not begun."""
     sys.path[:] = setup["path"]  # hidden modules are looked for there
     try:
-        sandbox = Sandbox(Level(setup["sandbox"]), setup["hidden"], setup["gpu"], setup["readable"], setup["workshop"])
+        what = (setup[name] for name in ("hidden", "gpu", "readable", "workshop", "spare_threads"))
+        sandbox = Sandbox(Level(setup["sandbox"]), *what)
         atexit.register(sandbox.close)  # not run in what is forked from here, which ends by os._exit
         leaks = [] if sandbox.level is Level.OFF else try_out(sandbox)
     except OSError as error:

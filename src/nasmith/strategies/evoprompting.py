@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from nasmith.bandit import weights_of
-from nasmith.errors import ConfigError
+from nasmith.errors import ConfigError, SeedError
 from nasmith.population import Scored, ranked, top
 from nasmith.seeding import derive, generator
 from nasmith.space import Space
@@ -93,6 +93,7 @@ class EvoPrompting:
         self._asked = 0  # briefs of this round
         self._told: list[tuple[Candidate, Evaluation]] = []  # of this round
         self._pool: list[Scored] = []  # P, the parents of this round
+        self._failed: list[tuple[int, str]] = []  # seeds that did not train, and why
         self._scored: list[Scored] = []  # G, all scored children
         self._former: set[int] = set()  # ids that were parents once
         self._tune: Tune | None = None
@@ -136,9 +137,14 @@ class EvoPrompting:
         elif evaluation.status is Status.OK:
             self._pool.append(Scored(candidate.id, evaluation.metrics))
             self._pool.sort(key=lambda seed: seed.id)
+        else:
+            self._failed.append((candidate.id, evaluation.message or str(evaluation.status)))
 
     def _brief(self, index: int) -> Brief:
         """Draw parents, operator and temperature; the draw depends on (seed, round, index) alone."""
+        if not self._pool and self._failed:
+            why = min(self._failed)[1]
+            raise SeedError(f"no seed program could be trained, so that there are no parents. The first failed so: {why}")
         draw = generator(self._seed, "brief", self._round, index)
         parents = draw.choices(self._pool, k=self.parents)
         operator = draw.choices(list(self._operators), weights=list(self._operators.values()))[0]

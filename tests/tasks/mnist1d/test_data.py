@@ -50,40 +50,21 @@ def test_split_depends_on_its_seed_alone(cache):
 
 
 def test_cached_data_is_read_without_generating(cache, monkeypatch):
-    monkeypatch.setattr(data, "_generate", lambda path: pytest.fail("generated again"))
+    monkeypatch.setattr(data, "_generate", lambda: pytest.fail("generated again"))
     data.load()
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "not a zip"])
-def test_damaged_cache_is_made_again(filled, tmp_path, monkeypatch, damage):
+def test_damaged_cache_is_made_again(filled, tmp_path, monkeypatch):
     (source,) = filled.glob("*.npz")
     monkeypatch.setenv("NASMITH_CACHE", str(tmp_path))
-    target = tmp_path / source.name
-    content = source.read_bytes()
-    if damage == "cut":
-        target.write_bytes(content[: len(content) // 2])
-    elif damage == "not a zip":
-        target.write_bytes(b"nothing of the kind")
-    else:
-        with np.load(source, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        np.savez(target, **arrays | {"y": arrays["y"][::-1]})
+    (tmp_path / source.name).write_bytes(source.read_bytes()[:1000])
+    with np.load(source, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files if name != "sha256"}
     generated = []
-
-    def generate(path):
-        generated.append(path)
-        path.write_bytes(content)
-
-    monkeypatch.setattr(data, "_generate", generate)
+    monkeypatch.setattr(data, "_generate", lambda: generated.append(1) or arrays)
     data.load()
-    assert generated == [target]
-
-
-def test_cache_that_cannot_be_read_back_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setenv("NASMITH_CACHE", str(tmp_path))
-    monkeypatch.setattr(data, "_generate", lambda path: path.write_bytes(b""))
-    with pytest.raises(NasmithError, match="cannot be read back"):
-        data.load()
+    data.load()
+    assert generated == [1]
 
 
 def test_failed_generation_says_why_and_leaves_nothing(tmp_path, monkeypatch):

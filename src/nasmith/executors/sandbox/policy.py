@@ -75,6 +75,7 @@ class Sandbox:
         devices: Whether a GPU is used.
         readable: Files and folders that candidates may read besides.
         workshop: Whether each job has a folder of its own to write in, and may start processes and threads.
+        spare_threads: Threads that the task's libraries start besides those that a candidate is allowed.
 
     Attributes:
         memory: Whether that folder lies in memory that no other process sees, and whose size the kernel holds.
@@ -90,8 +91,9 @@ class Sandbox:
         devices: bool = False,
         readable: Sequence[str] = (),
         workshop: bool = False,
+        spare_threads: int = 0,
     ) -> None:
-        self.level, self.devices, self.workshop = level, devices, workshop
+        self.level, self.devices, self.workshop, self.spare_threads = level, devices, workshop, spare_threads
         self.namespaces = self.memory = False
         self._rules: int | None = None
         self._workshop_rules: int | None = None
@@ -234,15 +236,16 @@ class Sandbox:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         if folder is not None:
             limit_threads(most_processes(limits), present=1 if self._uid is not None else None)
-        elif limits.threads > 1:
-            limit_threads(4 * limits.threads + _THREADS_SPARE)
+        elif limits.threads > 1 or self.spare_threads:
+            limit_threads(4 * limits.threads + _THREADS_SPARE + self.spare_threads)
         if rules is not None:
             landlock.restrict(rules)
         _close_all_but(keep, most)
         told = {} if folder is None else self._variables
         os.environ.clear()
         os.environ.update(told | dict.fromkeys(THREAD_VARIABLES, str(limits.threads)))  # libraries that are imported late ask
-        seccomp.install(seccomp.filter_for(limits.threads, self.devices, None if folder is None else self._freedom))
+        threads = max(limits.threads, 2) if self.spare_threads else limits.threads  # with one, none can be started
+        seccomp.install(seccomp.filter_for(threads, self.devices, None if folder is None else self._freedom))
 
     def _prepare_workshop(self, folder: Path, limits: Limits) -> None:
         """Make what confines each job with a folder, once: every job has its folder in the same place."""

@@ -6,13 +6,13 @@ import json
 import subprocess
 import sys
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nasmith.array_files import cached_arrays
 from nasmith.errors import MissingDependencyError, NasmithError
 from nasmith.files import cache_folder
 
@@ -82,15 +82,7 @@ def load(*, validation: int = 500, split_seed: int = 0) -> Splits:
 
 
 def _cached() -> dict[str, np.ndarray]:
-    path = cache_folder() / f"mnist1d-{_key()}.npz"
-    arrays = _read(path)
-    if arrays is None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _generate(path)
-        arrays = _read(path)
-    if arrays is None:
-        raise NasmithError(f"the MNIST-1D data at {path} cannot be read back: is the disk full? Remove the file and try again")
-    return arrays
+    return cached_arrays(cache_folder() / f"mnist1d-{_key()}.npz", _generate)
 
 
 def _key() -> str:
@@ -99,12 +91,12 @@ def _key() -> str:
     return sha256(json.dumps([_GENERATE, versions], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _generate(path: Path) -> None:
-    """Write the data and its checksum to `path` at once, or not at all."""
+def _generate() -> dict[str, np.ndarray]:
+    """Generate the data in another process."""
     import numpy as np
 
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mnist1d-") as folder:
-        raw, finished = Path(folder) / "raw.npz", Path(folder) / "finished.npz"
+    with tempfile.TemporaryDirectory(prefix="nasmith-") as folder:
+        raw = Path(folder) / "raw.npz"
         done = subprocess.run(
             [sys.executable, "-c", _GENERATE, str(raw)], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
         )
@@ -115,30 +107,8 @@ def _generate(path: Path) -> None:
             raise NasmithError(f"the package mnist1d could not generate its data: {last}")
         with np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        _check_shapes(arrays)
-        np.savez(finished, **arrays, sha256=np.array(_checksum(arrays)))
-        finished.replace(path)
-
-
-def _read(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays at `path`; None where they are not there or damaged."""
-    import numpy as np
-
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        return None
-    checksum = arrays.pop("sha256", None)
-    return arrays if checksum is not None and str(checksum) == _checksum(arrays) else None
-
-
-def _checksum(arrays: dict[str, np.ndarray]) -> str:
-    digest = sha256()
-    for name in sorted(arrays):
-        digest.update(f"{name}{arrays[name].dtype}{arrays[name].shape}".encode())
-        digest.update(arrays[name].tobytes())
-    return digest.hexdigest()
+    _check_shapes(arrays)
+    return arrays
 
 
 def _check_shapes(arrays: dict[str, np.ndarray]) -> None:

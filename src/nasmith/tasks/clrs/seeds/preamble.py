@@ -1,0 +1,3 @@
+import haiku as hk
+import jax
+import jax.numpy as jnp
