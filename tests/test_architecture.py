@@ -40,7 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("result",),  # draws and writes reports, and is what `api` returns
     ("api",),
     ("arms", "checkup", "fleet", "own_loop"),
-    ("chat_playing", "comparing"),
+    ("chat_playing", "comparing", "function_table"),
     ("nasmith",),  # the package's own names
     ("cli",),
 )
@@ -49,6 +49,7 @@ MAY_NAME_IMPLEMENTATIONS = {
     "chat_playing": "plays what the record of one task holds, in memory",
     "api": "opens the storage that a path or URL names",
     "checkup": "asks the sandbox which files candidates may read",
+    "function_table": "trains and tests functions of one task, outside of a search",
     "fleet": "makes runs in memory, whatever storage takes them",
     "own_loop": "keeps a run in memory where no storage is named",
     "testing": "ships contract tests and fakes",

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from nasmith.cli import (
     check_command,
+    clrs_command,
     compare_command,
     components,
     deliver,
@@ -98,6 +99,7 @@ search_command.add_to(app, "Search")
 compare_command.add_to(app, "Search")
 show.add_to(app, "Look at what was found")
 deliver.add_to(app, "Look at what was found")
+clrs_command.add_to(app, "Networks for images")
 imagenet_command.add_to(app, "Networks for images")
 components.add_to(app, "What there is")
 doctor.add_to(app, "What there is")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nasmith.tasks.clrs.graph_network import GraphNetwork, Spec
 
-__all__ = ["ClrsWorkload"]
+__all__ = ["ClrsWorkload", "params_around"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class ClrsWorkload:
 
     def _params_around(self) -> int:
         """Return the parameters of the network around the function."""
-        return _params_around(self.algorithm, self.part, self.recipe.hidden, self.recipe.features)
+        return params_around(self.algorithm, self.part, self.recipe.hidden, self.recipe.features)
 
 
 @cache
@@ -184,8 +184,9 @@ def _example(algorithm: str) -> tuple[Spec, Any]:
 
 
 @cache
-def _params_around(algorithm: str, place: str, hidden: int, features: int) -> int:
+def params_around(algorithm: str, place: str, hidden: int, features: int) -> int:
     """Return the parameters of the network without those of the part: those of the standard function taken from the whole."""
+    load_clrs()
     from nasmith.tasks.clrs.graph_network import GraphNetwork, sizes_of
     from nasmith.tasks.clrs.part_functions import build_function, count, screen_function
 

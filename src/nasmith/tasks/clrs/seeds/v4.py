@@ -1,14 +1,13 @@
 def get_triplet_msgs(z, edge_fts, graph_fts, nb_triplet_fts, out_size):
-    i, j, k = (hk.nets.MLP([nb_triplet_fts, nb_triplet_fts])(z) for _ in range(3))
-    ij, ik, jk = (hk.Linear(nb_triplet_fts)(edge_fts) for _ in range(3))
-    g = hk.Linear(nb_triplet_fts)(graph_fts)
-    triplets = (
-        i[:, :, None, None]
-        + j[:, None, :, None]
-        + k[:, None, None, :]
-        + ij[:, :, :, None]
-        + ik[:, :, None, :]
-        + jk[:, None, :, :]
-        + g[:, None, None, None]
-    )
-    return hk.Linear(out_size)(jnp.max(triplets, axis=1))
+    node_1 = hk.nets.MLP([nb_triplet_fts, nb_triplet_fts])(z)
+    node_2 = hk.nets.MLP([nb_triplet_fts, nb_triplet_fts])(z)
+    node_3 = hk.nets.MLP([nb_triplet_fts, nb_triplet_fts])(z)
+    edge_1 = hk.Linear(nb_triplet_fts)(edge_fts)
+    edge_2 = hk.Linear(nb_triplet_fts)(edge_fts)
+    edge_3 = hk.Linear(nb_triplet_fts)(edge_fts)
+    graph = hk.Linear(nb_triplet_fts)(graph_fts)
+    triplets = node_1[:, :, None, None] + node_2[:, None, :, None] + node_3[:, None, None, :]
+    triplets = triplets + edge_1[:, :, :, None] + edge_2[:, :, None, :] + edge_3[:, None, :, :]
+    triplets = triplets + graph[:, None, None, None]
+    messages = jnp.max(triplets, axis=1)
+    return hk.Linear(out_size)(messages)
