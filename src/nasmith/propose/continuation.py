@@ -269,9 +269,9 @@ def _first_end(stop: Callable[[str], int | None], reply: str) -> int | None:
 def _room(description: Description, length: int) -> int:
     """Return how many tokens suffice for what stands in the place of `length` characters, at two characters each or more.
 
-    A function that builds a network is short, whatever else stands in its parents.
+    A function `Model` that builds a network is short, whatever else stands in its parents.
     """
-    if description.first_line.startswith("def ") and not description.fixed:
+    if description.first_line.startswith("def Model(") and not description.fixed:
         return _MAX_TOKENS
     return min(max(_MAX_TOKENS, length // 2), _MOST_TOKENS)
 

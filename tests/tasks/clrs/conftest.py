@@ -5,8 +5,6 @@ from __future__ import annotations
 import warnings
 from importlib.util import find_spec
 
-import pytest
-
 if find_spec("clrs") is not None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of TensorFlow's own modules
@@ -16,11 +14,3 @@ if find_spec("clrs") is not None:
         import jax
 
     jax.config.update("jax_platforms", "cpu")
-
-
-@pytest.fixture(autouse=True)
-def _warnings():
-    """JAX and NumPy warn of each other's names, which is nothing that these tests can change."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
-        yield

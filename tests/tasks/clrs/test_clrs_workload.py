@@ -88,3 +88,15 @@ def test_what_it_asks_of_the_sandbox():
     workload = tiny().workload()
     assert workload.spare_threads > 16 and not workload.gpu
     assert all(path.startswith(("/proc/cpuinfo", "/sys/devices/system/cpu")) for path in workload.readable)
+
+
+def test_what_was_compiled_is_kept_where_nothing_holds_the_candidate(tmp_path, monkeypatch):
+    import jax
+
+    monkeypatch.setenv("NASMITH_CACHE", str(tmp_path))
+    before = jax.config.jax_compilation_cache_dir
+    try:
+        tiny().workload().screen(V1)
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "clrs" / "compiled")
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)

@@ -137,7 +137,7 @@ class Clrs:
         if self.preset != "small":
             return {"strategy": strategy, "executor": {"name": "processes", "options": limits}}
         # Short trainings have large errors. Two rounds are few, but there is a tuning between them.
-        strategy["options"] = {"error_threshold": 1.0, "rounds": 2, "prompts": 4, "samples": 4, "survivors": 3}
+        strategy["options"] = {"error_threshold": 1.0, "rounds": 2, "prompts": 8, "samples": 8, "survivors": 2}
         limits |= {"memory_mb": 6000.0, "timeout_seconds": 1800.0}
         return {
             "strategy": strategy,

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasmith.files import cache_folder
 from nasmith.protocols import Data
 from nasmith.tasks.clrs.clrs_recipes import STRINGS, ClrsRecipe
 from nasmith.tasks.clrs.packages import kept_handlers, load_clrs
@@ -150,11 +151,18 @@ class ClrsWorkload:
         return load_part(self.part)
 
     def _begin(self) -> None:
-        """Choose the device, before JAX starts; nothing happens where it has started."""
+        """Choose the device, before JAX starts, and keep what it compiles where nothing holds the candidate.
+
+        In a sandbox no file may be written, and one that candidates share must not be: it could change what another one runs.
+        """
         load_clrs()
+        import resource  # not on Windows
+
         import jax
 
         jax.config.update("jax_platforms", "cuda,cpu" if self.gpu else "cpu")
+        if resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 0:
+            jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "clrs" / "compiled"))
 
     def _network(self, text: str) -> tuple[GraphNetwork, Spec]:
         from nasmith.tasks.clrs.graph_network import GraphNetwork, sizes_of

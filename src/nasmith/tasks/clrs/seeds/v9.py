@@ -2,12 +2,8 @@ def get_triplet_msgs(z, edge_fts, graph_fts, nb_triplet_fts, out_size):
     def bilinear(x, size):
         return hk.Linear(size)(x) * hk.nets.MLP([8 * size, size])(x)
 
-    node_1 = bilinear(z, nb_triplet_fts)
-    node_2 = bilinear(z, nb_triplet_fts)
-    node_3 = bilinear(z, nb_triplet_fts)
-    edge_1 = bilinear(edge_fts, nb_triplet_fts)
-    edge_2 = bilinear(edge_fts, nb_triplet_fts)
-    edge_3 = bilinear(edge_fts, nb_triplet_fts)
+    node_1, node_2, node_3 = (bilinear(z, nb_triplet_fts) for _ in range(3))
+    edge_1, edge_2, edge_3 = (bilinear(edge_fts, nb_triplet_fts) for _ in range(3))
     graph = bilinear(graph_fts, nb_triplet_fts)
     triplets = node_1[:, :, None, None] + node_2[:, None, :, None] + node_3[:, None, None, :]
     triplets = triplets + edge_1[:, :, :, None] + edge_2[:, :, None, :] + edge_3[:, None, :, :]
