@@ -37,3 +37,7 @@ class StartsAThread(Python):
         import threading
 
         threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+class HasThreadsOfItsOwn(Python):
+    spare_threads = 6

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from executor_workloads import ExitsWhileWarming, Python, StartsAThread, WarmsUpBadly, holds
+from executor_workloads import ExitsWhileWarming, HasThreadsOfItsOwn, Python, StartsAThread, WarmsUpBadly, holds
 
 from nasmith.errors import ConfigError, NasmithError, SandboxError, UnknownNameError, UsageError
 from nasmith.executors.processes import Processes
@@ -278,6 +278,29 @@ def test_a_workload_that_cannot_warm_up_fails_every_job_with_the_reason(workload
             future.result(timeout=_WAIT)
     executor.close()
     assert processes_below() <= before
+
+
+_STARTS = """
+import threading
+stop = threading.Event()
+started = []
+for _ in range({count}):
+    started.append(threading.Thread(target=stop.wait, daemon=True))
+    started[-1].start()
+facts['threads'] = threading.active_count()
+stop.set()
+"""
+
+
+def test_a_workload_may_need_threads_that_a_candidate_is_not_allowed() -> None:
+    if not holds():
+        pytest.skip("the sandbox cannot hold here")
+    executor = Processes(workers=1, timeout_seconds=20)
+    executor.start(HasThreadsOfItsOwn())
+    few, many = (run(executor, _STARTS.format(count=count)) for count in (5, 200))
+    executor.close()
+    assert few.facts["threads"] == 6
+    assert many.status in {Status.FAILED, Status.KILLED}  # bounded all the same
 
 
 @pytest.mark.filterwarnings("ignore:the task's workload runs 2 threads:RuntimeWarning")

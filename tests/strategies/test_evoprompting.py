@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from nasmith.errors import ConfigError
+from nasmith.errors import ConfigError, SeedError
 from nasmith.strategies.evoprompting import EvoPrompting
 from nasmith.types import Brief, Candidate, Evaluation, Objective, Status, Tune
 
@@ -204,3 +204,12 @@ def test_the_users_temperatures_and_operators_win_over_the_language_models():
 def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         EvoPrompting(**options)
+
+
+def test_without_a_trained_seed_the_search_ends_with_the_reason():
+    strategy = EvoPrompting()
+    strategy.begin(0, (0.5,), {"infill": 1.0})
+    strategy.tell(Candidate(2, "b"), Evaluation(2, Status.OOM))
+    strategy.tell(Candidate(1, "a"), Evaluation(1, Status.FAILED, message="no such layer"))
+    with pytest.raises(SeedError, match=r"no seed program could be trained.*no such layer"):
+        strategy.ask()
