@@ -164,7 +164,7 @@ def children(given: argparse.Namespace) -> None:
 def functions(count: int) -> list[str]:
     """Return so many different functions: the standard one with another number of features of each triplet."""
     text = Clrs("bfs").seeds()["v1"]
-    return [text.replace("    node_1", f"    nb_triplet_fts = {4 + number}\n    node_1", 1) for number in range(count)]
+    return [text.replace("size = nb_triplet_fts", f"size = {4 + number}") for number in range(count)]
 
 
 def run_children(name: str, count: int, number: int, hidden: int, workers: int) -> None:

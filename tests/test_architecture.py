@@ -78,6 +78,7 @@ NO_SOURCE = {
     "test_benchmarks": "runs benchmarks/",
     "test_faults": "breaks the database, the disk and the clock under whole runs",
     "test_misbehaving_servers": "runs searches against a server that fails in every way",
+    "test_search_for_functions": "searches, verifies and exports, with trainings of CLRS",
     "test_search_for_images": "searches, kills, resumes and exports by the command line, with trainings on images",
     "test_kills": "kills the processes of whole runs",
     "test_objectives": "runs whole searches on tasks with other objectives",

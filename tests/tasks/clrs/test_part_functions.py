@@ -37,8 +37,8 @@ def test_operations_are_counted():
             V1.replace("out_size)(messages)", "out_size)(messages).astype(jnp.bfloat16)"),
             "bfloat16",
         ),
-        (V1.replace(BODY, "    if z.sum() > 0:\n        z = -z\n" + BODY), r"cannot be traced \(line 2\)"),
-        ("import numpy\n" + V1.replace(BODY, "    numpy.asarray(z)\n" + BODY), r"cannot be traced \(line 3\)"),
+        (V1.replace(BODY, "    if z.sum() > 0:\n        z = -z\n" + BODY), r"cannot be traced \(line 3\)"),
+        ("import numpy\n" + V1.replace(BODY, "    numpy.asarray(z)\n" + BODY), r"cannot be traced \(line 4\)"),
         ("seen = []\n" + V1.replace(BODY, "    seen.append(1)\n    z = z * len(seen)\n" + BODY), "when it is traced again"),
         (V1.replace(BODY, "    jax.debug.print('{x}', x=z)\n" + BODY), "calls back into Python"),
         (V1.replace("return ", "return jnp.log(-1.0) * "), "not finite"),
@@ -46,7 +46,7 @@ def test_operations_are_counted():
         ("raise RuntimeError('no')\n" + V1, r"raises while it is defined \(line 1\): RuntimeError: no"),
         ("import os\n" + V1, "imports os"),
         (V1 + "    (", "was never closed"),
-        (V1.replace("(z)", "(y)", 1), r"cannot be traced \(line 2\): NameError"),
+        (V1.replace("(z)", "(y)", 1), r"cannot be traced \(line 3\): NameError"),
     ],
 )
 def test_what_is_refused_and_why(text, said):

@@ -136,8 +136,9 @@ class Clrs:
         limits: dict[str, Any] = {"memory_mb": 16_000.0, "timeout_seconds": 86_400.0, "output_mb": 1024.0}
         if self.preset != "small":
             return {"strategy": strategy, "executor": {"name": "processes", "options": limits}}
-        # Short trainings have large errors. Two rounds are few, but there is a tuning between them.
-        strategy["options"] = {"error_threshold": 1.0, "rounds": 2, "prompts": 8, "samples": 8, "survivors": 2}
+        # Short trainings have large errors. Few children of a small model can be trained: the tuning is on all of them.
+        strategy["options"] = {"error_threshold": 1.0, "rounds": 2, "prompts": 8, "samples": 8, "survivors": 3}
+        strategy["options"] |= {"tune_on": "all", "temperatures": [0.6, 0.8, 1.0]}
         limits |= {"memory_mb": 6000.0, "timeout_seconds": 1800.0}
         return {
             "strategy": strategy,

@@ -1,12 +1,20 @@
 def get_triplet_msgs(z, edge_fts, graph_fts, nb_triplet_fts, out_size):
-    def bilinear(x, size):
-        return hk.Linear(size)(x) * hk.nets.MLP([8 * size, size])(x)
+    def bilinear(x, width):
+        return hk.Linear(width)(x) * hk.nets.MLP([8 * width, width])(x)
 
-    node_1, node_2, node_3 = (bilinear(z, nb_triplet_fts) for _ in range(3))
-    edge_1, edge_2, edge_3 = (bilinear(edge_fts, nb_triplet_fts) for _ in range(3))
-    graph = bilinear(graph_fts, nb_triplet_fts)
-    triplets = node_1[:, :, None, None] + node_2[:, None, :, None] + node_3[:, None, None, :]
-    triplets = triplets + edge_1[:, :, :, None] + edge_2[:, :, None, :] + edge_3[:, None, :, :]
-    triplets = triplets + graph[:, None, None, None]
+    size = nb_triplet_fts
+    node_1, node_2, node_3 = (bilinear(z, size) for _ in range(3))
+    edge_1, edge_2, edge_3 = (bilinear(edge_fts, size) for _ in range(3))
+    graph = bilinear(graph_fts, size)
+    triplets = (
+        node_1[:, :, None, None]
+        + node_2[:, None, :, None]
+        + node_3[:, None, None, :]
+        + edge_1[:, :, :, None]
+        + edge_2[:, :, None, :]
+        + edge_3[:, None, :, :]
+        + graph[:, None, None, None]
+    )
     messages = jnp.max(triplets, axis=1)
-    return bilinear(messages, out_size)
+    messages = bilinear(messages, out_size)
+    return messages
