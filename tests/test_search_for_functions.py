@@ -45,25 +45,21 @@ def executor() -> Processes:
 @pytest.mark.slow
 def test_a_search_is_verified_and_exported(tmp_path):
     storage = tmp_path / "runs" / "nasmith.sqlite3"
-
     what = nasmith.Verification(best=1, front=0, seeds=1, baselines=False)
     found = nasmith.search(task(), Scripted(BODIES), RandomSearch(4), executor(), storage, name="run", verify=what)
     status = {evaluation.candidate: evaluation.status for evaluation in found.evaluations if evaluation.purpose == "search"}
-    assert [status[number] for number in sorted(status)] == [Status.OK, Status.OK, Status.OK, Status.INVALID, Status.INVALID]
-    assert found.best is not None
-    (metrics,) = found.verified(found.best)
+    assert [status[number] for number in sorted(status)][:3] == [Status.OK] * 3
+    assert not {status[4], status[5]} & {Status.OK}  # of the wrong shape, or with an import
+    best = found.best()
+    assert best is not None
+    (metrics,) = found.verified(best)
     assert 0 < metrics["test_error"] < 1
     folder = tmp_path / "model"
-    found.export(folder, found.best)
+    found.export(folder, best)
     assert {"model.py", "graph_network.py", "weights.safetensors", "verify.py"} <= {path.name for path in folder.iterdir()}
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"JAX_PLATFORMS": "cpu"}
-    line = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-c",
-        "import runpy, sys; sys.modules['nasmith'] = None; runpy.run_path('verify.py')",
-    ]
+    code = "import runpy, sys; sys.modules['nasmith'] = None; runpy.run_path('verify.py')"
+    line = [sys.executable, "-W", "ignore", "-c", code]
     done = subprocess.run(line, cwd=folder, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert float(done.stdout.split()[-1]) == pytest.approx(metrics["test_error"], abs=0.02)
