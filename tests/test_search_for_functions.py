@@ -57,6 +57,8 @@ def test_a_search_is_verified_and_exported(tmp_path):
     folder = tmp_path / "model"
     found.export(folder, best)
     assert {"model.py", "graph_network.py", "weights.safetensors", "verify.py"} <= {path.name for path in folder.iterdir()}
+    card = (folder / "README.md").read_text()
+    assert "the function `get_triplet_msgs` that was found" in card and "copy it beside" not in card
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"JAX_PLATFORMS": "cpu"}
     code = "import runpy, sys; sys.modules['nasmith'] = None; runpy.run_path('verify.py')"
     line = [sys.executable, "-W", "ignore", "-c", code]

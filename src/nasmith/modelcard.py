@@ -17,6 +17,7 @@ __all__ = ["FILES", "FRONT_MATTER", "author", "model_card", "own_imports"]
 
 FILES: Mapping[str, str] = {
     "model.py": "`Model()` makes the model, untrained",
+    "graph_network.py": "the network around the function, of dm-clrs alone",
     "weights.safetensors": "its trained weights",
     "predict.py": "loads both and names the classes of images: run `python predict.py IMAGE` in this folder",
     "verify.py": "loads both and scores them on the test data: run `python verify.py` in this folder",
@@ -68,7 +69,9 @@ def model_card(
         why_no_onnx: Why there is no ONNX; empty where there is, or where nobody asked.
     """
     count, designed = len(item.evaluations), space_of(task) is not None
-    listed = "\n".join(f"| `{name}` | {FILES.get(name, 'see the task')} |" for name in files)
+    entry = task.describe().entry
+    known = {**FILES, **({} if designed or entry in {"", "Model"} else {"model.py": f"the function `{entry}` that was found"})}
+    listed = "\n".join(f"| `{name}` | {known.get(name, 'see the task')} |" for name in files)
     sections = [
         f"{FRONT_MATTER}\n# Candidate {item.candidate.id} of the nasmith run {records.run.name}",
         f"{task.describe().title.rstrip('.')}. `model.py`: {author(item.candidate, designed=designed)}",
@@ -118,9 +121,10 @@ def own_imports(source: str) -> list[str]:
 def _needs(files: Mapping[str, bytes]) -> list[str]:
     """Say what the scripts import beside PyTorch and NumPy, and where that comes from."""
     said = []
+    beside = {name.removesuffix(".py") for name in files}
     for name, given in (("model.py", set()), ("verify.py", _BESIDE)):
         try:
-            modules = [module for module in own_imports(files.get(name, b"").decode()) if module not in given]
+            modules = [module for module in own_imports(files.get(name, b"").decode()) if module not in given | beside]
         except SyntaxError:
             continue
         if modules:
