@@ -80,8 +80,9 @@ def _make_sandbox(setup: dict[str, Any]) -> Sandbox:
     """Make the sandbox and try it, before anything else: what cannot be held is not begun."""
     sys.path[:] = setup["path"]  # hidden modules are looked for there
     try:
-        what = (setup[name] for name in ("hidden", "gpu", "readable", "workshop", "spare_threads"))
-        sandbox = Sandbox(Level(setup["sandbox"]), *what)
+        spare = setup.get("spare_threads", 0)
+        level, hidden, gpu = Level(setup["sandbox"]), setup["hidden"], setup["gpu"]
+        sandbox = Sandbox(level, hidden, gpu, setup["readable"], setup["workshop"], spare)
         atexit.register(sandbox.close)  # not run in what is forked from here, which ends by os._exit
         leaks = [] if sandbox.level is Level.OFF else try_out(sandbox)
     except OSError as error:
