@@ -5,9 +5,9 @@
     python benchmarks/graph_functions.py screens
     python benchmarks/graph_functions.py ranks [--task bfs] [--paper-steps 2000] [--output ranks.jsonl]
 
-steps: one training step of the standard function at each length: seconds to trace and compile, and milliseconds of a step, in
-nasmith's training and in the package's (`BaselineModel.feedback`, which its `examples/run.py` calls), on the same batch, in
-turns.
+steps: one training step of the standard function at each length, in nasmith's training and in the package's
+(`BaselineModel.feedback`, which its `examples/run.py` calls), on the same batch, in turns: milliseconds of a step (median), and
+seconds that the first one takes more, to trace and compile.
 
 children: so many different functions are trained for so many steps: by nasmith's workers (screening, training, validation at
 the end, second account, score), and by the package's loop in a new process for each, one after the other, as one does with
@@ -27,6 +27,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -108,8 +109,10 @@ def packages_model(task: Clrs, seed: str = "v1") -> tuple[object, dict[int, obje
 
 
 def steps(tasks: list[str], sizes: list[int], lengths: list[int]) -> None:
+    load_clrs()
     import jax
-    import optax
+
+    from nasmith.tasks.clrs.clrs_training import optimised
 
     print(f"{'task':22} {'hidden':>6} {'nodes':>5} | compile s: package  nasmith ratio | step ms: package  nasmith ratio")
     for name in tasks:
@@ -117,41 +120,35 @@ def steps(tasks: list[str], sizes: list[int], lengths: list[int]) -> None:
             task = Clrs(name, hidden=hidden, lengths=lengths, device="cpu")
             model, batches = packages_model(task)
             network, _ = task.workload()._network(task.seeds()["v1"])
-            optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(1e-3))
-
-            def ours(params, state, key, batch, network=network, optimiser=optimiser):
-                loss, gradients = jax.value_and_grad(network.loss)(params, key, batch)
-                updates, state = optimiser.update(gradients, state, params)
-                return optax.apply_updates(params, updates), state, loss
-
-            compiled = jax.jit(ours, donate_argnums=(0, 1))
+            step, start = optimised(network, task.recipe, 0)
             model.init([batches[min(batches)].features], 1)
             params = jax.tree.map(lambda value: value.copy(), model.params)
-            state, key = optimiser.init(params), jax.random.PRNGKey(0)
+            state, key = start(params), jax.random.PRNGKey(0)
             for length, batch in batches.items():
-                began = time.perf_counter()
-                model.jitted_feedback.lower(model._device_params, key, batch, model._device_opt_state, 0).compile()
-                middle = time.perf_counter()
-                compiled.lower(params, state, key, batch).compile()
-                compiling = middle - began, time.perf_counter() - middle
-                model.feedback(key, batch, 0)
-                params, state, _ = compiled(params, state, key, batch)
-                turns: tuple[list[float], list[float]] = ([], [])
-                for _ in range(5):
+                own, turns = plain(batch), ([], [])
+                while len(turns[0]) < 6 or (sum(map(sum, turns)) < 20 and len(turns[0]) < 100):
                     began = time.perf_counter()
                     float(model.feedback(key, batch, 0))
                     middle = time.perf_counter()
-                    params, state, loss = compiled(params, state, key, batch)
+                    params, state, loss = step(params, state, len(turns[0]), own)
                     float(loss)
                     turns[0].append(middle - began)
                     turns[1].append(time.perf_counter() - middle)
-                theirs, mine = (1000 * float(np.median(turn)) for turn in turns)
-                slow, fast = compiling
+                theirs, mine = (float(np.median(turn[1:])) for turn in turns)
+                slow, fast = turns[0][0] - theirs, turns[1][0] - mine
                 print(
                     f"{name:22} {hidden:6} {length:5} | {slow:18.1f} {fast:8.1f} {slow / fast:5.2f}"
-                    f" | {theirs:16.1f} {mine:8.1f} {theirs / mine:5.2f}",
+                    f" | {1000 * theirs:16.1f} {1000 * mine:8.1f} {theirs / mine:5.2f}",
                     flush=True,
                 )
+
+
+def plain(batch: Any) -> dict[str, Any]:
+    """Return a batch of the package's as nasmith's training takes it."""
+    parts = {"inputs": batch.features.inputs, "hints": batch.features.hints, "outputs": batch.outputs}
+    return {kind: {point.name: point.data for point in points} for kind, points in parts.items()} | {
+        "lengths": batch.features.lengths
+    }
 
 
 def children(given: argparse.Namespace) -> None:

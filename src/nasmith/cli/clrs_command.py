@@ -105,9 +105,9 @@ def count(
     from nasmith.tasks.clrs import Clrs
     from nasmith.tasks.clrs.packages import check_installed
 
-    check_installed()
     algorithms, options = _algorithms(tasks), _options(preset, settings)
     functions = _functions(files)
+    check_installed()
     if not files:
         functions = {BASELINE: next(iter(Clrs(algorithms[0], **options).seeds().values()))}
     found = parameters(functions, algorithms, options, Processes(1, sandbox=sandbox, memory_mb=8000))

@@ -10,7 +10,7 @@ from clrs_toys import V1
 from nasmith.tasks.clrs.part_functions import ProgramError, build_function, screen_function
 from nasmith.tasks.clrs.parts import TRIPLET_MESSAGES as PART
 
-BODY = "    node_1, "  # how the standard function's body begins
+BODY = "    node_1 ="  # how the standard function's body begins
 
 
 def screen(text, **options):

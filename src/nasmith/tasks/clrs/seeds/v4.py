@@ -1,17 +1,16 @@
 def get_triplet_msgs(z, edge_fts, graph_fts, nb_triplet_fts, out_size):
     size = nb_triplet_fts
-    node_1, node_2, node_3 = (hk.nets.MLP([size, size])(z) for _ in range(3))
-    edge_1, edge_2, edge_3 = (hk.Linear(size)(edge_fts) for _ in range(3))
+    node_1 = hk.nets.MLP([size, size])(z)
+    node_2 = hk.nets.MLP([size, size])(z)
+    node_3 = hk.nets.MLP([size, size])(z)
+    edge_1 = hk.Linear(size)(edge_fts)
+    edge_2 = hk.Linear(size)(edge_fts)
+    edge_3 = hk.Linear(size)(edge_fts)
     graph = hk.Linear(size)(graph_fts)
-    triplets = (
-        node_1[:, :, None, None]
-        + node_2[:, None, :, None]
-        + node_3[:, None, None, :]
-        + edge_1[:, :, :, None]
-        + edge_2[:, :, None, :]
-        + edge_3[:, None, :, :]
-        + graph[:, None, None, None]
-    )
+    triplets = node_1[:, :, None, None] + edge_1[:, :, :, None]
+    triplets = triplets + node_2[:, None, :, None] + edge_2[:, :, None, :]
+    triplets = triplets + node_3[:, None, None, :] + edge_3[:, None, :, :]
+    triplets = triplets + graph[:, None, None, None]
     messages = jnp.max(triplets, axis=1)
     messages = hk.Linear(out_size)(messages)
     return messages
