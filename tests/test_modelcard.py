@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from nasmith import analysis
-from nasmith.modelcard import FRONT_MATTER, model_card, own_imports
+from nasmith.modelcard import BEGINNING, front_matter, model_card, own_imports
 from nasmith.tasks.mnist1d import Mnist1d
 
 FILES = {"model.py": b"import torch\n", "weights.safetensors": b""}
@@ -26,7 +26,7 @@ def card_of(records, item, files=FILES, why="", **changes):
 
 def test_the_card_says_what_it_is_how_it_was_found_and_what_was_measured(records, item):
     card = card_of(records, item)
-    assert card.startswith(FRONT_MATTER)
+    assert card.startswith(BEGINNING)
     for part in (
         "| `model.py` |",
         "Written by a language model: read it before you run it.",
@@ -42,6 +42,19 @@ def test_the_card_says_what_it_is_how_it_was_found_and_what_was_measured(records
         assert part in card
     assert "ONNX" not in card and "model.onnx" not in card
     assert "There is no ONNX file: it is odd." in card_of(records, item, why="it is odd.")
+
+
+@pytest.mark.parametrize(
+    ("source", "library"),
+    [
+        (b"import torch\n\n# import jax\n", "pytorch"),
+        (b"", "pytorch"),
+        (b"import numpy as np\nimport jax.numpy as jnp\n", "jax"),
+        (b"from haiku import Linear\n", "jax"),
+    ],
+)
+def test_the_card_names_the_library_of_the_program(source, library):
+    assert front_matter({"model.py": source}).endswith(f"\nlibrary_name: {library}\n---\n")
 
 
 def test_each_mean_has_its_interval_and_the_value_of_these_weights(records, item):

@@ -14,7 +14,7 @@ from nasmith import analysis
 from nasmith.analysis import Records, Verified
 from nasmith.errors import ConfigError, StorageError, UnknownNameError, UsageError
 from nasmith.files import write_whole
-from nasmith.modelcard import FILES, FRONT_MATTER, author, model_card
+from nasmith.modelcard import BEGINNING, FILES, author, front_matter, model_card
 from nasmith.protocols import Executor, Task, space_of
 from nasmith.types import Description, Evaluation, Job, Status
 
@@ -175,9 +175,9 @@ def _onnx(task: Task, item: Verified, weights: bytes, executor: Executor | None)
 
 def _export_design(records: Records, task: Task, item: Verified, output: Path) -> Exported:
     """Write the network of a design, untrained."""
-    source = _design_source(task, item)
+    files = {"model.py": _design_source(task, item).encode()}
     rows = [f"| {name} | {value:.6g} |" for name, value in item.metrics.items() if name != "fitness"]
-    readme = f"""{FRONT_MATTER}
+    readme = f"""{front_matter(files)}
 # {_title(records, item)}
 
 {task.describe().title}, design `{item.candidate.text}`. Found by `{records.run.config["strategy"]["name"]}`, nasmith
@@ -189,7 +189,7 @@ def _export_design(records: Records, task: Task, item: Verified, output: Path) -
 |---|---|
 {chr(10).join(rows)}
 """
-    return _written(item, output, {"model.py": source.encode(), "README.md": readme.encode()})
+    return _written(item, output, {**files, "README.md": readme.encode()})
 
 
 def _written(item: Verified, output: Path, files: Mapping[str, bytes], why_no_onnx: str = "") -> Exported:
@@ -222,7 +222,7 @@ def _written(item: Verified, output: Path, files: Mapping[str, bytes], why_no_on
 def _of_export(folder: Path) -> set[str]:
     """Return the names of an earlier export's files, known by its card; none where the folder holds something else."""
     try:
-        return set(FILES) if (folder / "README.md").read_text(encoding="utf-8").startswith(FRONT_MATTER) else set()
+        return set(FILES) if (folder / "README.md").read_text(encoding="utf-8").startswith(BEGINNING) else set()
     except (OSError, UnicodeDecodeError):
         return set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Mapping
 from importlib.metadata import packages_distributions, version
@@ -13,7 +14,7 @@ from nasmith.analysis import Records, Verified
 from nasmith.protocols import Task, space_of
 from nasmith.types import Candidate, Evaluation, Status
 
-__all__ = ["FILES", "FRONT_MATTER", "author", "model_card", "own_imports"]
+__all__ = ["BEGINNING", "FILES", "author", "front_matter", "model_card", "own_imports"]
 
 FILES: Mapping[str, str] = {
     "model.py": "`Model()` makes the model, untrained",
@@ -27,8 +28,8 @@ FILES: Mapping[str, str] = {
 }
 """What each file of an export is, by name."""
 
-FRONT_MATTER = "---\nlibrary_name: pytorch\ntags:\n- nasmith\n- neural-architecture-search\n---\n"
-"""What a card begins with, for the Hugging Face Hub; an export is known by it."""
+BEGINNING = "---\ntags:\n- nasmith\n- neural-architecture-search\n"
+"""What a card begins with; an export is known by it."""
 
 _GIVEN = {"torch", "numpy"}
 _BESIDE = {"safetensors", "model"}  # what verify.py imports in any case
@@ -73,7 +74,7 @@ def model_card(
     known = {**FILES, **({} if designed or entry in {"", "Model"} else {"model.py": f"the function `{entry}` that was found"})}
     listed = "\n".join(f"| `{name}` | {known.get(name, 'see the task')} |" for name in files)
     sections = [
-        f"{FRONT_MATTER}\n# Candidate {item.candidate.id} of the nasmith run {records.run.name}",
+        f"{front_matter(files)}\n# Candidate {item.candidate.id} of the nasmith run {records.run.name}",
         f"{task.describe().title.rstrip('.')}. `model.py`: {author(item.candidate, designed=designed)}",
         f"| file | what it is |\n|---|---|\n{listed}",
         *([f"There is no ONNX file: {why_no_onnx.rstrip('.')}."] if why_no_onnx else []),
@@ -86,6 +87,12 @@ def model_card(
         f"## Limits\n\n{_LIMITS}",
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def front_matter(files: Mapping[str, bytes]) -> str:
+    """Return what the Hugging Face Hub reads of a card: tags, and the library that `model.py` is written for."""
+    written_for_jax = re.search(rb"^(import|from) (haiku|jax)\b", files.get("model.py", b""), re.MULTILINE)
+    return f"{BEGINNING}library_name: {'jax' if written_for_jax else 'pytorch'}\n---\n"
 
 
 def author(candidate: Candidate, *, designed: bool = False) -> str:

@@ -33,7 +33,6 @@ more than {task.max_params:,} parameters is rejected. Imports are allowed of JAX
 _EXAMPLE = """\
 import clrs
 import jax.numpy as jnp
-import numpy as np
 from safetensors.numpy import load_file
 
 import graph_network
