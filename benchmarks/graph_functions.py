@@ -3,7 +3,7 @@
     python benchmarks/graph_functions.py steps [--tasks bfs graham_scan] [--hidden 128 32] [--lengths 4 11 16]
     python benchmarks/graph_functions.py children [--task graham_scan] [--children 20] [--steps 100] [--hidden 32] [--workers 2]
     python benchmarks/graph_functions.py screens
-    python benchmarks/graph_functions.py ranks [--task bfs] [--paper-steps 2000] [--output ranks.jsonl]
+    python benchmarks/graph_functions.py ranks [--task bfs] [--paper-steps 2000] [--again] [--output ranks.jsonl]
 
 steps: one training step of the standard function at each length, in nasmith's training and in the package's
 (`BaselineModel.feedback`, which its `examples/run.py` calls), on the same batch, in turns: milliseconds of a step (median), and
@@ -22,6 +22,7 @@ kept in the output file, one line each, and not done again.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -69,7 +70,8 @@ def main() -> None:
     what.add_argument("--task", default="bfs")
     what.add_argument("--output", type=Path, default=Path("ranks.jsonl"))
     what.add_argument("--paper-steps", type=int, default=2000, help="fewer than the paper's 2,000, where time is short")
-    what.set_defaults(run=lambda given: ranks(given.task, given.output, given.paper_steps))
+    what.add_argument("--again", action="store_true", help="the preset paper twice: how far its ranks are chance")
+    what.set_defaults(run=lambda given: ranks(given.task, given.output, given.paper_steps, given.again))
     given = parser.parse_args()
     given.run(given)
 
@@ -262,33 +264,36 @@ def screens() -> None:
         print(f"{name} {verdict} in {1000 * (time.perf_counter() - began):.0f} ms")
 
 
-def ranks(name: str, output: Path, paper_steps: int) -> None:
+def ranks(name: str, output: Path, paper_steps: int, again: bool) -> None:
     done = [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
-    for preset in ("small", "paper"):
+    trainings = ["small", "paper", *(["paper, again"] if again else [])]
+    for random_seed, training in zip((0, 0, 1), trainings, strict=False):
+        preset = training.partition(",")[0]
         fewer = {"steps": paper_steps, "evaluations": paper_steps // 50} if preset == "paper" else {}
         task = Clrs(name, preset=preset, device="cpu", **fewer)
-        missing = [seed for seed in task.seeds() if not any((row["preset"], row["seed"]) == (preset, seed) for row in done)]
+        missing = [seed for seed in task.seeds() if not any((row["preset"], row["seed"]) == (training, seed) for row in done)]
         executor = Processes(workers=2, memory_mb=_MEMORY_MB, timeout_seconds=36_000, output_mb=1024)
         executor.start(task.workload(), task.data)
-        trained = {seed: executor.submit(Job(0, task.seeds()[seed], 0)) for seed in missing}
+        trained = {seed: executor.submit(Job(0, task.seeds()[seed], random_seed)) for seed in missing}
         for seed, future in trained.items():
             outcome = future.result()
             assert outcome.status is Status.OK, outcome.message
-            job = Job(0, task.seeds()[seed], 0, ("val", "test"), "examine", task.best_state(outcome))
+            job = Job(0, task.seeds()[seed], random_seed, ("val", "test"), "examine", task.best_state(outcome))
             examined = executor.submit(job).result()
-            done.append({"preset": preset, "seed": seed, **task.score(outcome, examined, "verify")})
+            done.append({"preset": training, "seed": seed, **task.score(outcome, examined, "verify")})
             with output.open("a") as stream:
                 stream.write(json.dumps(done[-1]) + "\n")
             print(done[-1], flush=True)
         executor.close()
-    small, paper = ({row["seed"]: row for row in done if row["preset"] == preset} for preset in ("small", "paper"))
-    for metric in ("val_error", "test_error"):
-        found = spearmanr([small[seed][metric] for seed in small], [paper[seed][metric] for seed in small]).statistic
-        print(f"{metric}: rank correlation of small with paper {found:.2f} over {len(small)} functions")
-    for preset, rows in (("small", small), ("paper", paper)):
-        print(
-            f"{preset}: {np.median([row['train_seconds'] for row in rows.values()]):.0f} s a training (median, with compiling)"
-        )
+    rows = {training: {row["seed"]: row for row in done if row["preset"] == training} for training in trainings}
+    for one, other in itertools.combinations(rows, 2):
+        for metric in ("val_error", "test_error"):
+            pairs = [(rows[one][seed][metric], rows[other][seed][metric]) for seed in rows[one]]
+            found = spearmanr(*zip(*pairs, strict=True)).statistic
+            print(f"{metric}: rank correlation of {one!r} with {other!r} {found:.2f} over {len(pairs)} functions")
+    for training, of_training in rows.items():
+        seconds = np.median([row["train_seconds"] for row in of_training.values()])
+        print(f"{training}: {seconds:.0f} s a training (median, with compiling)")
 
 
 if __name__ == "__main__":
