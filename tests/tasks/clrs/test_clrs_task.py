@@ -63,6 +63,13 @@ def test_the_extra_is_asked_for_before_anything_is_begun(monkeypatch):
         tiny().check()
 
 
+@pytest.mark.parametrize("algorithm", ["minimum", "bfs"])
+def test_it_warns_where_the_function_has_no_effect(monkeypatch, caplog, algorithm):
+    monkeypatch.setattr(packages, "_NEEDED", ())
+    Clrs(algorithm).check()
+    assert ("clrs-minimum: the triplet messages change no prediction" in caplog.text) == (algorithm == "minimum")
+
+
 def test_an_export_holds_the_network_around_the_function():
     (name,) = tiny().companions()
     assert name == "graph_network.py" and b"import nasmith" not in tiny().companions()[name]

@@ -113,6 +113,23 @@ def test_with_the_packages_parameters_it_predicts_what_the_package_predicts():
     assert all(np.array_equal(found[name].data, wanted[name].data) for name in wanted)
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_pointers_and_edges_alone_are_decoded_from_messages(algorithm):
+    decoded = [(place, kind) for stage, place, kind in probes(algorithm).values() if stage != "input"]
+    nodes_alone = all(place != "edge" and "pointer" not in kind for place, kind in decoded)
+    assert nodes_alone == (algorithm in TRIPLET_MESSAGES.without_effect)
+
+
+@pytest.mark.parametrize("algorithm", ["segments_intersect", "minimum", "bfs"])
+def test_messages_change_the_loss_of_pointers_and_edges_alone(algorithm):
+    ours, feedback = network(algorithm, hidden=8)
+    params = ours.init(jax.random.key(0), feedback.features)
+    gradients = jax.jit(jax.grad(ours.loss))(params, jax.random.key(1), feedback)
+    of_messages = [np.asarray(value) for name, values in gradients.items() if "/messages/" in name for value in values.values()]
+    assert of_messages
+    assert any(value.any() for value in of_messages) == (algorithm == "bfs")
+
+
 def test_the_package_is_as_it_was():
     before = clrs._src.processors.get_triplet_msgs, clrs._src.nets.Net._msg_passing_step
     _, ours, mine, feedback = with_the_packages_parameters()

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from nasmith.errors import ConfigError, UnknownNameError
 
-__all__ = ["ALGORITHMS", "PRESETS", "STRINGS", "ClrsRecipe", "clrs_recipe"]
+__all__ = ["ALGORITHMS", "NODES_ALONE", "PRESETS", "STRINGS", "ClrsRecipe", "clrs_recipe"]
 
 ALGORITHMS = (
     "activity_selector", "articulation_points", "bellman_ford", "bfs", "binary_search", "bridges", "bubble_sort",
@@ -22,6 +22,11 @@ ALGORITHMS = (
 STRINGS = frozenset({"kmp_matcher", "naive_string_matcher"})
 """Algorithms that are trained at one length, five quarters of the longest."""
 
+NODES_ALONE = frozenset(
+    {"activity_selector", "binary_search", "find_maximum_subarray_kadane", "jarvis_march", "minimum", "naive_string_matcher"}
+    | {"segments_intersect", "task_scheduling"}
+)
+"""Algorithms whose hints and outputs are decoded from nodes and graph alone: they have no pointers and nothing of edges."""
 
 _MOST_SAMPLES = 16_000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["Clrs"]
+
+_log = logging.getLogger("nasmith")
 
 _AIM = """
 
@@ -169,12 +172,19 @@ class Clrs:
         return ClrsWorkload(self.algorithm, self.recipe, self.part, self.max_params, self.device)
 
     def check(self) -> None:
-        """Find out whether the extra is installed, before anything is begun.
+        """Find out whether the extra is installed, before anything is begun. Warns where a search is for nothing.
 
         Raises:
             MissingDependencyError: It is not.
         """
         check_installed()
+        part = load_part(self.part)
+        if self.algorithm in part.without_effect:
+            _log.warning(
+                "%s: the %s change no prediction of this network, so that errors of different functions differ by chance alone",
+                self.name,
+                part.title,
+            )
 
     def data(self) -> Data:
         """Training samples, and questions of the others; draws the samples on first use."""

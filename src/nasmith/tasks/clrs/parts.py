@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 from nasmith.errors import UsageError
+from nasmith.tasks.clrs.clrs_recipes import NODES_ALONE
 
 __all__ = ["TRIPLET_MESSAGES", "Part", "load_part"]
 
@@ -35,6 +36,7 @@ class Part:
         seeds: Programs by name, the standard one first.
         preamble: What stands above every program.
         statement: What the function is and must do, for a language model that is asked.
+        without_effect: Algorithms whose predictions the function cannot change.
     """
 
     title: str
@@ -45,6 +47,7 @@ class Part:
     seeds: Mapping[str, str]
     preamble: str
     statement: str
+    without_effect: frozenset[str] = frozenset()
 
     @property
     def first_line(self) -> str:
@@ -105,5 +108,6 @@ The standard function maps nodes, edges and graph to `nb_triplet_fts` features f
 broadcasting to (batch, nodes, nodes, nodes, nb_triplet_fts), takes the maximum over axis 1, and maps that to out_size. Layers \
 are Haiku's (`hk.Linear`, `hk.nets.MLP`, `hk.LayerNorm`), made inside the function. JAX traces it: no effects, no state, no \
 Python branches on values.""",
+    without_effect=NODES_ALONE,
 )
 """The function that EvoPrompting searched (Chen, Dohan, So 2023, arXiv 2302.14838), with its nine seeds."""
