@@ -101,9 +101,16 @@ def test_one_layer_that_is_missing_is_made_up_for_by_the_others(folder: Path) ->
 
 
 _FAILING = """
-import json, os, sys
+import json, os, sys, tempfile
 from nasmith.executors.sandbox import canary
 from nasmith.executors.sandbox.policy import Level, Sandbox
+
+first = tempfile.mkdtemp() if "once" in sys.argv[1] else ""
+
+def die_once():
+    if os.path.isdir(first):
+        os.rmdir(first)
+        os._exit(0)
 
 class Weak(Sandbox):
     def __init__(self):
@@ -113,6 +120,8 @@ class Weak(Sandbox):
             raise OSError("refused at the door")
         if sys.argv[1] == "dies early":
             os._exit(0)
+        if sys.argv[1] == "dies early, once":
+            die_once()
     def confine(self, limits, keep, folder=None):
         if sys.argv[1] == "confine":
             raise OSError("refused inside")
@@ -128,7 +137,8 @@ def refused():
 def die():
     os._exit(0)
 
-canary.ATTEMPTS = {"one": succeed, "two": refused, "three": die if sys.argv[1] == "dies late" else succeed}
+ends = {"dies late": die, "dies late, once": die_once}
+canary.ATTEMPTS = {"one": succeed, "two": refused, "three": ends.get(sys.argv[1], succeed)}
 descriptors = os.listdir("/proc/self/fd")
 try:
     found = canary.try_out(Weak())
@@ -151,6 +161,8 @@ print(json.dumps([found, os.listdir("/proc/self/fd") == descriptors]))
         ("confine", "refused inside"),
         ("dies early", "the process that tries the sandbox died"),
         ("crashes", "the process that tries the sandbox died"),
+        ("dies early, once", ["one", "three"]),
+        ("dies late, once", ["one", "three"]),
         ("dies late", "the process that tries the sandbox was ended before it had tried everything"),
     ],
 )

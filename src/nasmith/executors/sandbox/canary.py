@@ -24,6 +24,7 @@ __all__ = ["ATTEMPTS", "IN_A_WORKSHOP", "main", "try_out"]
 
 _SECRET = "/etc/passwd"
 _WRITABLE = ("/tmp", "/var/tmp", "/dev/shm")
+_TRIES = 3
 _LIMITS = Limits(timeout_seconds=10, memory_bytes=1 << 30, output_bytes=1 << 20, threads=1)
 
 
@@ -125,13 +126,30 @@ IN_A_WORKSHOP: dict[str, Callable[[], None]] = {
 def try_out(sandbox: Sandbox) -> list[str]:
     """Return what a confined process could do although it must not; empty where the sandbox holds.
 
-    Costs two forks of this process, which must be single-threaded.
+    Costs two forks of this process, which must be single-threaded; where somebody ends them half-way, it tries again, twice at
+    most.
 
     Raises:
         OSError: The sandbox could not be put on.
     """
     if sandbox.level is Level.OFF:
         return list(IN_A_WORKSHOP if sandbox.workshop else ATTEMPTS)
+    for _ in range(_TRIES):
+        done, _, rest = _reported(sandbox).partition("\n")
+        results = rest.splitlines()
+        if done not in {"", "confined"}:
+            raise OSError(done)
+        if results and results[-1] == "end":
+            return results[:-1]
+    raise OSError(
+        "the process that tries the sandbox was ended before it had tried everything"
+        if done
+        else "the process that tries the sandbox died"
+    )
+
+
+def _reported(sandbox: Sandbox) -> str:
+    """Let a confined process try everything, and return what it reports: a part where somebody ended it."""
     report, there = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -144,13 +162,7 @@ def try_out(sandbox: Sandbox) -> list[str]:
     with os.fdopen(report, "rb") as lines:
         text = lines.read().decode(errors="replace")
     os.waitpid(pid, 0)
-    done, _, rest = text.partition("\n")
-    if done != "confined":
-        raise OSError(done or "the process that tries the sandbox died")
-    results = rest.splitlines()
-    if not results or results[-1] != "end":
-        raise OSError("the process that tries the sandbox was ended before it had tried everything")
-    return results[:-1]
+    return text
 
 
 def _supervise(sandbox: Sandbox, there: int) -> None:
