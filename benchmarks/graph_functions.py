@@ -15,8 +15,9 @@ the end, second account, score), and by the package's loop in a new process for 
 
 screens: milliseconds to accept the seeds and to refuse broken functions.
 
-ranks: trains the nine seeds with the presets small and paper and prints the rank correlations of their errors. What is done is
-kept in the output file, one line each, and not done again.
+ranks: trains the nine seeds with the presets small and paper and prints the rank correlations of their errors; with --again,
+also those of paper with paper trained from other random numbers. What is done is kept in the output file, one line each, and
+not done again.
 """
 
 from __future__ import annotations
@@ -266,9 +267,8 @@ def screens() -> None:
 
 def ranks(name: str, output: Path, paper_steps: int, again: bool) -> None:
     done = [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
-    trainings = ["small", "paper", *(["paper, again"] if again else [])]
-    for random_seed, training in zip((0, 0, 1), trainings, strict=False):
-        preset = training.partition(",")[0]
+    trainings = {"small": ("small", 0), "paper": ("paper", 0), **({"paper, again": ("paper", 1)} if again else {})}
+    for training, (preset, random_seed) in trainings.items():
         fewer = {"steps": paper_steps, "evaluations": paper_steps // 50} if preset == "paper" else {}
         task = Clrs(name, preset=preset, device="cpu", **fewer)
         missing = [seed for seed in task.seeds() if not any((row["preset"], row["seed"]) == (training, seed) for row in done)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from collections.abc import Mapping
 from importlib.metadata import packages_distributions, version
@@ -32,6 +31,7 @@ BEGINNING = "---\ntags:\n- nasmith\n- neural-architecture-search\n"
 """What a card begins with; an export is known by it."""
 
 _GIVEN = {"torch", "numpy"}
+_JAX = {"haiku", "jax"}
 _BESIDE = {"safetensors", "model"}  # what verify.py imports in any case
 _UNITS = {"latency_ms": ("latency", "ms"), "peak_memory_mb": ("peak memory", "MB"), "train_seconds": ("training time", "s")}
 _LABELS = {"params": "parameters", "flops": "FLOPs for one input"}
@@ -91,8 +91,8 @@ def model_card(
 
 def front_matter(files: Mapping[str, bytes]) -> str:
     """Return what the Hugging Face Hub reads of a card: tags, and the library that `model.py` is written for."""
-    written_for_jax = re.search(rb"^(import|from) (haiku|jax)\b", files.get("model.py", b""), re.MULTILINE)
-    return f"{BEGINNING}library_name: {'jax' if written_for_jax else 'pytorch'}\n---\n"
+    library = "pytorch" if _JAX.isdisjoint(_imports_of(files, "model.py")) else "jax"
+    return f"{BEGINNING}library_name: {library}\n---\n"
 
 
 def author(candidate: Candidate, *, designed: bool = False) -> str:
@@ -125,15 +125,20 @@ def own_imports(source: str) -> list[str]:
     return sorted(found - _GIVEN - set(sys.stdlib_module_names))
 
 
+def _imports_of(files: Mapping[str, bytes], name: str) -> list[str]:
+    """Return what a file imports, as `own_imports` does; nothing where there is no such file or it is no Python."""
+    try:
+        return own_imports(files.get(name, b"").decode())
+    except SyntaxError:
+        return []
+
+
 def _needs(files: Mapping[str, bytes]) -> list[str]:
     """Say what the scripts import beside PyTorch and NumPy, and where that comes from."""
     said = []
     beside = {name.removesuffix(".py") for name in files}
     for name, given in (("model.py", set()), ("verify.py", _BESIDE)):
-        try:
-            modules = [module for module in own_imports(files.get(name, b"").decode()) if module not in given | beside]
-        except SyntaxError:
-            continue
+        modules = [module for module in _imports_of(files, name) if module not in given | beside]
         if modules:
             known = packages_distributions()
             installed = [
